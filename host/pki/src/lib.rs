@@ -1,0 +1,32 @@
+//! A private certification authority: certificates for fixtures, for the demo and for an operator's own clients.
+//!
+//! [`Authority::root`] makes the authority, [`Authority::intermediate`] one below it, and [`Authority::issue`]
+//! certificates with a new key. [`Profile`] says what is in a certificate. Formats follow RFC 5280.
+//!
+//! ```
+//! use portcullis_pki::{Authority, Profile, Validity};
+//!
+//! # fn main() -> Result<(), portcullis_pki::Error> {
+//! let validity = Validity { not_before: 1_790_000_000, not_after: 1_800_000_000 };
+//! let authority = Authority::root(&Profile::authority("Example clients", validity))?;
+//! let client = authority.issue(&Profile::client("billing-agent", validity))?;
+//! assert!(client.certificate_pem.starts_with("-----BEGIN CERTIFICATE-----"));
+//! # Ok(())
+//! # }
+//! ```
+#![deny(missing_docs)]
+
+mod authority;
+mod error;
+mod files;
+mod issued;
+mod key;
+pub mod oid;
+mod profile;
+
+pub use authority::Authority;
+pub use error::Error;
+pub use files::{write_private, write_public};
+pub use issued::{Certified, Issued};
+pub use key::{KeyType, PublicKey};
+pub use profile::{AltName, Extension, KeyUsage, NameConstraint, PathLength, Profile, Validity};
