@@ -1,0 +1,242 @@
+//! The engine: wasmtime with the settings that policies run under.
+
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::time::Duration;
+
+use wasmtime::component::Linker;
+use wasmtime::{
+    Config, Enabled, InstanceAllocationStrategy, PoolingAllocationConfig, Store, Strategy,
+};
+
+use crate::host::{self, CallState};
+use crate::limits::MAXIMUM_TABLE_ELEMENTS;
+
+/// How often the epoch advances, and so how exactly a deadline is kept.
+const TICK: Duration = Duration::from_millis(5);
+/// What a component may consist of. A Python interpreter has up to 38 core instances.
+const MAXIMUM_CORE_INSTANCES: u32 = 60;
+const MAXIMUM_MEMORIES: u32 = 8;
+const MAXIMUM_TABLES: u32 = 40;
+/// What a guest may hand to the host in one call, in bytes.
+const MAXIMUM_CALL_BYTES: usize = 16 * 1024 * 1024;
+
+/// How an engine is made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct EngineOptions {
+    /// Decisions made at the same time; more wait. Default: four a core, so that a deadline, which is in real
+    /// time, is not used up by waiting for a core.
+    pub maximum_decisions: u32,
+    /// The most linear memory, in bytes, that a policy's limits can give it. Default: 64 MiB.
+    pub maximum_memory_bytes: usize,
+    /// Whether to find the pages that a guest wrote with the kernel's PAGEMAP_SCAN (Linux 6.7). Default: where
+    /// the kernel has it.
+    pub pagemap_scan: PagemapScan,
+}
+
+/// Whether to use the kernel's PAGEMAP_SCAN.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PagemapScan {
+    /// Where the kernel has it.
+    Automatic,
+    /// Never.
+    Off,
+    /// Always; making the engine fails where the kernel lacks it.
+    Required,
+}
+
+impl Default for EngineOptions {
+    fn default() -> Self {
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        Self {
+            maximum_decisions: u32::try_from(cores * 4).unwrap_or(u32::MAX),
+            maximum_memory_bytes: 64 * 1024 * 1024,
+            pagemap_scan: PagemapScan::Automatic,
+        }
+    }
+}
+
+/// Why an engine could not be made.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum EngineError {
+    /// The pool's address space could not be reserved, or an option does not fit this machine.
+    #[error(
+        "cannot make an engine for {maximum_decisions} decisions at a time with {maximum_memory_bytes} bytes \
+         each; lower `maximum-decisions` or `maximum-memory-bytes`"
+    )]
+    Wasmtime {
+        /// From the options.
+        maximum_decisions: u32,
+        /// From the options.
+        maximum_memory_bytes: usize,
+        /// What wasmtime says.
+        #[source]
+        source: wasmtime::Error,
+    },
+    /// The thread that keeps deadlines did not start.
+    #[error("cannot start the thread that keeps deadlines")]
+    Ticker(#[source] std::io::Error),
+}
+
+/// Where policies are compiled and run. Cheap to clone; all clones are one engine.
+#[derive(Clone)]
+pub struct Engine(Arc<Inner>);
+
+struct Inner {
+    /// Runs evaluations: instances from a pool that is reserved once.
+    pooled: wasmtime::Engine,
+    /// Runs `describe` and `configure`, of components that may be anything yet.
+    loading: wasmtime::Engine,
+    pooled_linker: Linker<CallState>,
+    loading_linker: Linker<CallState>,
+    options: EngineOptions,
+    free_decisions: Mutex<u32>,
+    freed: Condvar,
+}
+
+impl Engine {
+    /// Reserves the pool and starts the thread that keeps deadlines.
+    ///
+    /// # Errors
+    ///
+    /// When the pool does not fit this machine, or the thread cannot start.
+    pub fn new(options: EngineOptions) -> Result<Self, EngineError> {
+        let failed = |source| EngineError::Wasmtime {
+            maximum_decisions: options.maximum_decisions,
+            maximum_memory_bytes: options.maximum_memory_bytes,
+            source,
+        };
+        let mut config = base_config();
+        let loading = wasmtime::Engine::new(&config).map_err(failed)?;
+        config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool(&options)));
+        let pooled = wasmtime::Engine::new(&config).map_err(failed)?;
+        start_ticker(&[&pooled, &loading]).map_err(EngineError::Ticker)?;
+        Ok(Self(Arc::new(Inner {
+            pooled_linker: linker(&pooled).map_err(failed)?,
+            loading_linker: linker(&loading).map_err(failed)?,
+            pooled,
+            loading,
+            free_decisions: Mutex::new(options.maximum_decisions),
+            freed: Condvar::new(),
+            options,
+        })))
+    }
+
+    /// What it was made with.
+    #[must_use]
+    pub fn options(&self) -> &EngineOptions {
+        &self.0.options
+    }
+
+    pub(crate) fn pooled(&self) -> (&wasmtime::Engine, &Linker<CallState>) {
+        (&self.0.pooled, &self.0.pooled_linker)
+    }
+
+    pub(crate) fn loading(&self) -> (&wasmtime::Engine, &Linker<CallState>) {
+        (&self.0.loading, &self.0.loading_linker)
+    }
+
+    /// Waits for one of the decisions that may be made at the same time.
+    pub(crate) fn decision_permit(&self) -> DecisionPermit<'_> {
+        let free = self.0.free_decisions.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut free = self
+            .0
+            .freed
+            .wait_while(free, |free| *free == 0)
+            .unwrap_or_else(PoisonError::into_inner);
+        *free -= 1;
+        DecisionPermit(&self.0)
+    }
+}
+
+impl std::fmt::Debug for Engine {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Engine").field("options", &self.0.options).finish_non_exhaustive()
+    }
+}
+
+pub(crate) struct DecisionPermit<'a>(&'a Inner);
+
+impl Drop for DecisionPermit<'_> {
+    fn drop(&mut self) {
+        *self.0.free_decisions.lock().unwrap_or_else(PoisonError::into_inner) += 1;
+        self.0.freed.notify_one();
+    }
+}
+
+/// A store for one call: bounded memory, and an end `deadline` from now.
+pub(crate) fn store(
+    engine: &wasmtime::Engine,
+    state: CallState,
+    deadline: Duration,
+) -> Store<CallState> {
+    let mut store = Store::new(engine, state);
+    store.limiter(|state| &mut state.memory);
+    store.set_hostcall_fuel(MAXIMUM_CALL_BYTES);
+    // One tick more, since the current one has already begun.
+    let ticks = deadline.as_millis().div_ceil(TICK.as_millis()) + 1;
+    store.set_epoch_deadline(u64::try_from(ticks).unwrap_or(u64::MAX));
+    store
+}
+
+fn base_config() -> Config {
+    let mut config = Config::new();
+    config
+        .strategy(Strategy::Cranelift)
+        .epoch_interruption(true)
+        .wasm_backtrace_max_frames(None)
+        .wasm_component_model(true)
+        .wasm_memory64(false)
+        // The same bits of a NaN on every machine, so that a recorded handshake replays to the same verdict.
+        .cranelift_nan_canonicalization(true)
+        .relaxed_simd_deterministic(true);
+    config
+}
+
+fn pool(options: &EngineOptions) -> PoolingAllocationConfig {
+    let decisions = options.maximum_decisions;
+    let mut pool = PoolingAllocationConfig::new();
+    pool.total_component_instances(decisions)
+        .total_core_instances(decisions.saturating_mul(MAXIMUM_CORE_INSTANCES))
+        .total_memories(decisions.saturating_mul(MAXIMUM_MEMORIES))
+        .total_tables(decisions.saturating_mul(MAXIMUM_TABLES))
+        .max_core_instances_per_component(MAXIMUM_CORE_INSTANCES)
+        .max_memories_per_component(MAXIMUM_MEMORIES)
+        .max_tables_per_component(MAXIMUM_TABLES)
+        .max_component_instance_size(8 * 1024 * 1024)
+        .max_core_instance_size(1024 * 1024)
+        .table_elements(MAXIMUM_TABLE_ELEMENTS)
+        .max_memory_size(options.maximum_memory_bytes)
+        // Resetting what a guest wrote costs less than giving the pages back and faulting them in again.
+        .linear_memory_keep_resident(1024 * 1024)
+        .table_keep_resident(64 * 1024)
+        .pagemap_scan(match options.pagemap_scan {
+            PagemapScan::Automatic => Enabled::Auto,
+            PagemapScan::Off => Enabled::No,
+            PagemapScan::Required => Enabled::Yes,
+        });
+    pool
+}
+
+fn linker(engine: &wasmtime::Engine) -> wasmtime::Result<Linker<CallState>> {
+    let mut linker = Linker::new(engine);
+    host::add_to_linker(&mut linker)?;
+    Ok(linker)
+}
+
+/// A thread of the operating system, not a task: it must tick while every worker is busy in a guest.
+fn start_ticker(engines: &[&wasmtime::Engine]) -> std::io::Result<()> {
+    let engines: Vec<_> = engines.iter().map(|engine| engine.weak()).collect();
+    std::thread::Builder::new().name("policy-deadline".to_owned()).spawn(move || {
+        loop {
+            std::thread::sleep(TICK);
+            for engine in &engines {
+                match engine.upgrade() {
+                    Some(engine) => engine.increment_epoch(),
+                    None => return,
+                }
+            }
+        }
+    })?;
+    Ok(())
+}

@@ -1,0 +1,296 @@
+//! The host's side of the contract: what a policy can call.
+
+use std::sync::Arc;
+
+use wasmtime::component::{HasSelf, Linker, Resource, ResourceTable};
+
+use crate::bindings::{PolicyWorld, certificates, crypto, handshakes, log, revocation};
+use crate::certificate::Certificate;
+use crate::clock::Timestamp;
+use crate::decision::{Attribute, LogLine};
+use crate::handshake::Handshake;
+use crate::limits::MemoryMeter;
+use crate::revocation::{NotConfigured, Revocation};
+
+/// Handles that one call may hold at a time.
+const MAXIMUM_RESOURCES: usize = 4096;
+/// Lines that one call may log, and the bytes kept of each.
+const MAXIMUM_LOG_LINES: usize = 32;
+const MAXIMUM_LOG_BYTES: usize = 1024;
+
+/// A certificate that a policy holds.
+#[expect(unreachable_pub, reason = "the bindings re-export it within this crate")]
+pub struct CertificateResource(Arc<Certificate>);
+
+/// The handshake that a policy holds.
+#[expect(unreachable_pub, reason = "the bindings re-export it within this crate")]
+pub struct HandshakeResource {
+    handshake: Arc<Handshake>,
+    attributes: Vec<Attribute>,
+}
+
+/// What belongs to one call of one policy, and dies with it.
+pub(crate) struct CallState {
+    pub(crate) memory: MemoryMeter,
+    pub(crate) log: Vec<LogLine>,
+    resources: ResourceTable,
+    revocation: Arc<dyn Revocation>,
+    time: Timestamp,
+}
+
+impl CallState {
+    /// For `describe` and `configure`: there is no handshake, and revocation is unknown.
+    pub(crate) fn new(memory_bytes: usize) -> Self {
+        let mut resources = ResourceTable::new();
+        resources.set_max_capacity(MAXIMUM_RESOURCES);
+        Self {
+            memory: MemoryMeter::new(memory_bytes),
+            log: Vec::new(),
+            resources,
+            revocation: Arc::new(NotConfigured),
+            time: 0,
+        }
+    }
+
+    /// For `evaluate`: the handshake, owned by the guest from now on.
+    pub(crate) fn give_handshake(
+        &mut self,
+        handshake: &Arc<Handshake>,
+        attributes: &[Attribute],
+        revocation: &Arc<dyn Revocation>,
+    ) -> wasmtime::Result<Resource<HandshakeResource>> {
+        self.revocation = Arc::clone(revocation);
+        self.time = handshake.time;
+        let resource =
+            HandshakeResource { handshake: Arc::clone(handshake), attributes: attributes.to_vec() };
+        Ok(self.resources.push(resource)?)
+    }
+
+    fn certificate(
+        &self,
+        resource: &Resource<CertificateResource>,
+    ) -> wasmtime::Result<&Arc<Certificate>> {
+        Ok(&self.resources.get(resource)?.0)
+    }
+}
+
+/// Gives a linker everything that a policy may import, and nothing else.
+pub(crate) fn add_to_linker(linker: &mut Linker<CallState>) -> wasmtime::Result<()> {
+    PolicyWorld::add_to_linker::<_, HasSelf<_>>(linker, |state| state)
+}
+
+type Certificates = Resource<CertificateResource>;
+
+impl certificates::Host for CallState {}
+
+impl certificates::HostCertificate for CallState {
+    fn parse(&mut self, der: Vec<u8>) -> wasmtime::Result<Result<Certificates, String>> {
+        match Certificate::from_der(der) {
+            Ok(certificate) => {
+                Ok(Ok(self.resources.push(CertificateResource(Arc::new(certificate)))?))
+            }
+            Err(error) => Ok(Err(error.to_string())),
+        }
+    }
+
+    fn der(&mut self, this: Certificates) -> wasmtime::Result<Vec<u8>> {
+        Ok(self.certificate(&this)?.der().to_vec())
+    }
+
+    fn sha256(&mut self, this: Certificates) -> wasmtime::Result<Vec<u8>> {
+        Ok(self.certificate(&this)?.sha256().to_vec())
+    }
+
+    fn serial_number(&mut self, this: Certificates) -> wasmtime::Result<String> {
+        Ok(self.certificate(&this)?.serial_number().to_owned())
+    }
+
+    fn subject(&mut self, this: Certificates) -> wasmtime::Result<String> {
+        Ok(self.certificate(&this)?.subject())
+    }
+
+    fn issuer(&mut self, this: Certificates) -> wasmtime::Result<String> {
+        Ok(self.certificate(&this)?.issuer())
+    }
+
+    fn subject_names(
+        &mut self,
+        this: Certificates,
+    ) -> wasmtime::Result<Vec<certificates::NameAttribute>> {
+        Ok(self.certificate(&this)?.subject_names().map(name_attribute).collect())
+    }
+
+    fn issuer_names(
+        &mut self,
+        this: Certificates,
+    ) -> wasmtime::Result<Vec<certificates::NameAttribute>> {
+        Ok(self.certificate(&this)?.issuer_names().map(name_attribute).collect())
+    }
+
+    fn not_before(&mut self, this: Certificates) -> wasmtime::Result<i64> {
+        Ok(self.certificate(&this)?.not_before())
+    }
+
+    fn not_after(&mut self, this: Certificates) -> wasmtime::Result<i64> {
+        Ok(self.certificate(&this)?.not_after())
+    }
+
+    fn subject_alt_names(
+        &mut self,
+        this: Certificates,
+    ) -> wasmtime::Result<Vec<certificates::SubjectAltName>> {
+        Ok(self
+            .certificate(&this)?
+            .subject_alt_names()
+            .iter()
+            .map(|name| certificates::SubjectAltName {
+                kind: name.kind.to_owned(),
+                text: name.text.clone(),
+                value: name.value.clone(),
+            })
+            .collect())
+    }
+
+    fn public_key(&mut self, this: Certificates) -> wasmtime::Result<certificates::PublicKey> {
+        let key = self.certificate(&this)?.public_key();
+        Ok(certificates::PublicKey {
+            algorithm: key.algorithm.clone(),
+            bits: key.bits,
+            spki_sha256: key.spki_sha256.to_vec(),
+        })
+    }
+
+    fn signature_algorithm(&mut self, this: Certificates) -> wasmtime::Result<String> {
+        Ok(self.certificate(&this)?.signature_algorithm().to_owned())
+    }
+
+    fn key_usages(&mut self, this: Certificates) -> wasmtime::Result<Option<Vec<String>>> {
+        let usages = self.certificate(&this)?.key_usages();
+        Ok(usages.map(|usages| usages.iter().map(|&usage| usage.to_owned()).collect()))
+    }
+
+    fn extended_key_usages(&mut self, this: Certificates) -> wasmtime::Result<Vec<String>> {
+        Ok(self.certificate(&this)?.extended_key_usages().to_vec())
+    }
+
+    fn is_ca(&mut self, this: Certificates) -> wasmtime::Result<bool> {
+        Ok(self.certificate(&this)?.is_ca())
+    }
+
+    fn extension(&mut self, this: Certificates, oid: String) -> wasmtime::Result<Option<Vec<u8>>> {
+        Ok(self.certificate(&this)?.extension(&oid).map(<[u8]>::to_vec))
+    }
+
+    fn drop(&mut self, this: Certificates) -> wasmtime::Result<()> {
+        self.resources.delete(this)?;
+        Ok(())
+    }
+}
+
+fn name_attribute(attribute: &crate::name::NameAttribute) -> certificates::NameAttribute {
+    certificates::NameAttribute { oid: attribute.oid.clone(), text: attribute.text.clone() }
+}
+
+impl crypto::Host for CallState {
+    fn verify_signature(
+        &mut self,
+        public_key_algorithm: Vec<u8>,
+        signature_algorithm: Vec<u8>,
+        public_key: Vec<u8>,
+        message: Vec<u8>,
+        signature: Vec<u8>,
+    ) -> wasmtime::Result<bool> {
+        Ok(crate::crypto::verify_signature(
+            &public_key_algorithm,
+            &signature_algorithm,
+            &public_key,
+            &message,
+            &signature,
+        ))
+    }
+}
+
+impl revocation::Host for CallState {
+    fn check(
+        &mut self,
+        subject: Certificates,
+        issuer: Certificates,
+        source: String,
+    ) -> wasmtime::Result<revocation::Answer> {
+        let (subject, issuer) = (self.certificate(&subject)?, self.certificate(&issuer)?);
+        let answer = self.revocation.check(subject, issuer, &source, self.time);
+        Ok(revocation::Answer {
+            status: answer.status.as_str().to_owned(),
+            source: answer.source,
+            detail: answer.detail,
+            revoked_at: answer.revoked_at,
+            this_update: answer.this_update,
+            next_update: answer.next_update,
+        })
+    }
+}
+
+impl log::Host for CallState {
+    fn message(&mut self, level: String, text: String) -> wasmtime::Result<()> {
+        if self.log.len() < MAXIMUM_LOG_LINES {
+            let level = match level.as_str() {
+                "error" => "error",
+                "warn" => "warn",
+                "debug" => "debug",
+                _ => "info",
+            };
+            self.log
+                .push(LogLine { level, text: crate::text::printable(&text, MAXIMUM_LOG_BYTES) });
+        }
+        Ok(())
+    }
+}
+
+impl handshakes::Host for CallState {}
+
+impl handshakes::HostHandshake for CallState {
+    fn chain(&mut self, this: Resource<HandshakeResource>) -> wasmtime::Result<Vec<Certificates>> {
+        let handshake = Arc::clone(&self.resources.get(&this)?.handshake);
+        handshake
+            .chain
+            .iter()
+            .map(|certificate| {
+                Ok(self.resources.push(CertificateResource(Arc::clone(certificate)))?)
+            })
+            .collect()
+    }
+
+    fn time(&mut self, this: Resource<HandshakeResource>) -> wasmtime::Result<i64> {
+        Ok(self.resources.get(&this)?.handshake.time)
+    }
+
+    fn peer_address(&mut self, this: Resource<HandshakeResource>) -> wasmtime::Result<String> {
+        Ok(self.resources.get(&this)?.handshake.peer_address.to_string())
+    }
+
+    fn server_name(
+        &mut self,
+        this: Resource<HandshakeResource>,
+    ) -> wasmtime::Result<Option<String>> {
+        Ok(self.resources.get(&this)?.handshake.server_name.clone())
+    }
+
+    fn attributes(
+        &mut self,
+        this: Resource<HandshakeResource>,
+    ) -> wasmtime::Result<Vec<handshakes::Attribute>> {
+        let attributes = &self.resources.get(&this)?.attributes;
+        Ok(attributes
+            .iter()
+            .map(|attribute| handshakes::Attribute {
+                name: attribute.name.clone(),
+                value: attribute.value.clone(),
+            })
+            .collect())
+    }
+
+    fn drop(&mut self, this: Resource<HandshakeResource>) -> wasmtime::Result<()> {
+        self.resources.delete(this)?;
+        Ok(())
+    }
+}

@@ -1,0 +1,207 @@
+//! One policy: loaded once, evaluated in a fresh instance each time.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use data_encoding::HEXLOWER;
+use wasmtime::{Store, Trap};
+
+use crate::bindings::handshakes;
+use crate::certificate::sha256;
+use crate::clock::Timestamp;
+use crate::decision::{Attribute, Outcome, PolicyReport};
+use crate::engine::{self, Engine};
+use crate::handshake::Handshake;
+use crate::host::CallState;
+use crate::load::{self, Description, LoadError, Loaded, PolicySource, Preparation};
+use crate::revocation::Revocation;
+use crate::text::printable;
+
+/// The limits of the contract (`wit/handshakes.wit`), in bytes and in number.
+const MAXIMUM_PRINCIPAL_BYTES: usize = 2048;
+const MAXIMUM_ATTRIBUTES: usize = 64;
+const MAXIMUM_ATTRIBUTE_NAME_BYTES: usize = 128;
+const MAXIMUM_ATTRIBUTE_VALUE_BYTES: usize = 4096;
+const MAXIMUM_CODE_BYTES: usize = 64;
+const MAXIMUM_DETAIL_BYTES: usize = 1024;
+
+/// A policy, configured and compiled.
+pub struct Policy {
+    engine: Engine,
+    source: PolicySource,
+    digest: String,
+    loaded: Loaded,
+}
+
+impl Policy {
+    /// Compiles the component, checks it against the contract, configures it and keeps the memory that it leaves.
+    ///
+    /// Takes some 100 ms for a policy in Rust and seconds for one that brings an interpreter.
+    ///
+    /// # Errors
+    ///
+    /// When the component is not one that this host can run, or does not take its settings and assets.
+    pub fn load(engine: &Engine, source: PolicySource) -> Result<Self, LoadError> {
+        let loaded = load::load(engine, &source)?;
+        let digest = HEXLOWER.encode(&sha256(&source.component));
+        Ok(Self { engine: engine.clone(), source, digest, loaded })
+    }
+
+    /// Its name in the configuration.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.source.name
+    }
+
+    /// SHA-256 of the component, in lower-case hexadecimal.
+    #[must_use]
+    pub fn digest(&self) -> &str {
+        &self.digest
+    }
+
+    /// What it says that it is and takes.
+    #[must_use]
+    pub fn description(&self) -> &Description {
+        &self.loaded.description
+    }
+
+    /// How it comes by its configured state at each evaluation.
+    #[must_use]
+    pub fn preparation(&self) -> Preparation {
+        self.loaded.preparation
+    }
+
+    pub(crate) fn engine(&self) -> &Engine {
+        &self.engine
+    }
+
+    /// Judges one handshake in an instance of its own.
+    pub(crate) fn evaluate(
+        &self,
+        handshake: &Arc<Handshake>,
+        attributes: &[Attribute],
+        revocation: &Arc<dyn Revocation>,
+        shadow: bool,
+    ) -> PolicyReport {
+        let start = Instant::now();
+        let limits = &self.source.limits;
+        let mut store = engine::store(
+            self.engine.pooled().0,
+            CallState::new(limits.memory_bytes),
+            limits.deadline,
+        );
+        let result = self.call(&mut store, handshake, attributes, revocation);
+        let outcome = match result {
+            Ok(Ok(verdict)) => checked(verdict, handshake.time),
+            Ok(Err(detail)) => failed("policy-failed", &detail),
+            Err(error) => failure(&error, store.data().memory.denied(), limits.deadline),
+        };
+        let state = store.into_data();
+        PolicyReport {
+            policy: self.source.name.clone(),
+            digest: self.digest.clone(),
+            shadow,
+            outcome,
+            memory_bytes: u64::try_from(state.memory.used()).unwrap_or(u64::MAX),
+            log: state.log,
+            elapsed: start.elapsed(),
+        }
+    }
+
+    fn call(
+        &self,
+        store: &mut Store<CallState>,
+        handshake: &Arc<Handshake>,
+        attributes: &[Attribute],
+        revocation: &Arc<dyn Revocation>,
+    ) -> wasmtime::Result<Result<handshakes::Verdict, String>> {
+        let world = self.loaded.world.instantiate(&mut *store)?;
+        if self.loaded.preparation == Preparation::ConfigureEach {
+            let assets = load::wit_assets(&self.source.assets);
+            if let Err(detail) =
+                world.call_configure(&mut *store, &self.source.settings, &assets)?
+            {
+                return Ok(Err(detail));
+            }
+        }
+        let handshake = store.data_mut().give_handshake(handshake, attributes, revocation)?;
+        world.call_evaluate(&mut *store, handshake)
+    }
+}
+
+impl std::fmt::Debug for Policy {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Policy")
+            .field("name", &self.source.name)
+            .field("digest", &self.digest)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Holds a verdict to the limits of the contract: a policy that breaks them could not judge.
+fn checked(verdict: handshakes::Verdict, now: Timestamp) -> Outcome {
+    match verdict {
+        handshakes::Verdict::Accept(acceptance) => match fault(&acceptance, now) {
+            Some(fault) => failed("policy-failed", fault),
+            None => Outcome::Accepted {
+                principal: acceptance.principal,
+                attributes: acceptance
+                    .attributes
+                    .into_iter()
+                    .map(|attribute| Attribute { name: attribute.name, value: attribute.value })
+                    .collect(),
+                valid_until: acceptance.valid_until,
+            },
+        },
+        handshakes::Verdict::Reject(rejection) if is_code(&rejection.code) => Outcome::Rejected {
+            code: rejection.code,
+            detail: printable(&rejection.detail, MAXIMUM_DETAIL_BYTES),
+        },
+        handshakes::Verdict::Reject(_) => failed(
+            "policy-failed",
+            "the rejection code is not lower-case letters, digits and hyphens",
+        ),
+    }
+}
+
+fn fault(acceptance: &handshakes::Acceptance, now: Timestamp) -> Option<&'static str> {
+    let principal = acceptance.principal.as_deref();
+    if principal.is_some_and(|name| name.is_empty() || name.len() > MAXIMUM_PRINCIPAL_BYTES) {
+        return Some("the principal is empty or has more than 2,048 bytes");
+    }
+    if acceptance.attributes.len() > MAXIMUM_ATTRIBUTES {
+        return Some("there are more than 64 attributes");
+    }
+    if acceptance.attributes.iter().any(|attribute| {
+        attribute.name.len() > MAXIMUM_ATTRIBUTE_NAME_BYTES
+            || attribute.value.len() > MAXIMUM_ATTRIBUTE_VALUE_BYTES
+    }) {
+        return Some(
+            "an attribute has a name of more than 128 bytes or a value of more than 4,096",
+        );
+    }
+    if acceptance.valid_until.is_some_and(|until| until <= now) {
+        return Some("the acceptance is valid until a time that is already over");
+    }
+    None
+}
+
+fn is_code(code: &str) -> bool {
+    (1..=MAXIMUM_CODE_BYTES).contains(&code.len())
+        && code.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-'))
+}
+
+fn failure(error: &wasmtime::Error, memory_denied: bool, deadline: Duration) -> Outcome {
+    match error.downcast_ref::<Trap>() {
+        Some(Trap::Interrupt) => {
+            failed("policy-timeout", &format!("cut after its deadline of {deadline:?}"))
+        }
+        // A guest that is denied memory mostly aborts, which shows as a trap of its own.
+        _ if memory_denied => failed("policy-memory", "wanted more memory than its limit"),
+        _ => failed("policy-trapped", &format!("{error:#}")),
+    }
+}
+
+fn failed(code: &'static str, detail: &str) -> Outcome {
+    Outcome::Failed { code, detail: printable(detail, MAXIMUM_DETAIL_BYTES) }
+}

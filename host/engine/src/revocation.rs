@@ -1,0 +1,75 @@
+//! What the engine asks of whoever knows about revocation.
+
+use crate::certificate::Certificate;
+use crate::clock::Timestamp;
+
+/// Answers policies that ask whether a certificate is revoked.
+///
+/// Called during the handshake, so an implementation reads what it has and does not fetch.
+pub trait Revocation: Send + Sync + 'static {
+    /// What `source` ("crl" or "ocsp") says at `time` of `subject`, which `issuer` has issued.
+    fn check(
+        &self,
+        subject: &Certificate,
+        issuer: &Certificate,
+        source: &str,
+        time: Timestamp,
+    ) -> RevocationAnswer;
+}
+
+/// What a source says of one certificate.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RevocationAnswer {
+    /// Good, revoked or unknown.
+    pub status: RevocationStatus,
+    /// "crl" or "ocsp"; empty when unknown.
+    pub source: String,
+    /// Why it is unknown, for people.
+    pub detail: String,
+    /// When it was revoked.
+    pub revoked_at: Option<Timestamp>,
+    /// When the source made its statement.
+    pub this_update: Option<Timestamp>,
+    /// When the source will have made the next one.
+    pub next_update: Option<Timestamp>,
+}
+
+/// A certificate's status (RFC 6960, 2.2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RevocationStatus {
+    /// Not revoked.
+    Good,
+    /// Revoked.
+    Revoked,
+    /// Nobody knows.
+    Unknown,
+}
+
+impl RevocationStatus {
+    /// As the contract spells it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Good => "good",
+            Self::Revoked => "revoked",
+            Self::Unknown => "unknown",
+        }
+    }
+}
+
+/// Knows nothing, and says so: what a host without revocation sources has.
+#[derive(Clone, Copy, Debug)]
+pub struct NotConfigured;
+
+impl Revocation for NotConfigured {
+    fn check(&self, _: &Certificate, _: &Certificate, _: &str, _: Timestamp) -> RevocationAnswer {
+        RevocationAnswer {
+            status: RevocationStatus::Unknown,
+            source: String::new(),
+            detail: "not configured".to_owned(),
+            revoked_at: None,
+            this_update: None,
+            next_update: None,
+        }
+    }
+}

@@ -1,0 +1,39 @@
+//! Text from outside, made fit for a log line.
+
+/// `text` with control characters escaped, cut at a character's end to at most `maximum` bytes and marked when cut.
+#[must_use]
+pub fn printable(text: &str, maximum: usize) -> String {
+    let mut out = String::with_capacity(text.len().min(maximum));
+    for c in text.chars() {
+        let escaped = if misleads(c) { c.escape_default().to_string() } else { c.to_string() };
+        if out.len() + escaped.len() > maximum {
+            out.push('…');
+            return out;
+        }
+        out.push_str(&escaped);
+    }
+    out
+}
+
+/// Control characters, and those that reorder, hide or break the text around them.
+fn misleads(c: char) -> bool {
+    c.is_control()
+        || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::printable;
+
+    #[test]
+    fn a_line_break_cannot_forge_a_second_line() {
+        assert_eq!(printable("a\nverdict=accepted\u{202e}", 100), "a\\nverdict=accepted\\u{202e}");
+    }
+
+    #[test]
+    fn a_long_text_is_cut_between_characters_and_says_so() {
+        assert_eq!(printable("ééé", 4), "éé…");
+        assert_eq!(printable("ééé", 5), "éé…");
+        assert_eq!(printable("ééé", 6), "ééé");
+    }
+}
