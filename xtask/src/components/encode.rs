@@ -1,0 +1,36 @@
+//! From a core module to a component.
+
+use anyhow::{Context as _, Result, bail};
+use wit_component::{ComponentEncoder, DecodedWasm};
+
+/// Makes the component of a core module that carries its WIT, as wit-bindgen leaves it.
+///
+/// A policy imports nothing but the interfaces of Portcullis. Anything else (WASI, above all) would be linked to
+/// nothing by the gate, so it is a fault here and not there.
+pub(super) fn component(module: &[u8]) -> Result<Vec<u8>> {
+    let component = ComponentEncoder::default()
+        .module(module)
+        .context("the module carries no WIT world that wit-component reads")?
+        .validate(true)
+        .encode()?;
+
+    let strangers: Vec<String> = imports(&component)?
+        .into_iter()
+        .filter(|import| !import.starts_with("portcullis:policy/"))
+        .collect();
+    if !strangers.is_empty() {
+        bail!("it imports {}, which the gate does not offer", strangers.join(", "));
+    }
+    Ok(component)
+}
+
+fn imports(component: &[u8]) -> Result<Vec<String>> {
+    match wit_component::decode(component)? {
+        DecodedWasm::Component(resolve, world) => Ok(resolve.worlds[world]
+            .imports
+            .keys()
+            .map(|key| resolve.name_world_key(key))
+            .collect()),
+        DecodedWasm::WitPackage(..) => bail!("it is a WIT package"),
+    }
+}

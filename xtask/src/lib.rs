@@ -1,0 +1,5 @@
+//! What a developer of Portcullis runs, one module per subcommand of `cargo xtask`.
+//!
+//! It is a library too, so that tests can build the guest components that they need: [`components::build`].
+
+pub mod components;
