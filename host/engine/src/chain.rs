@@ -87,10 +87,11 @@ impl Chain {
     /// Judges a handshake. Blocks for as long as the policies take, and for a free place when more decisions are
     /// under way than the engine allows.
     #[must_use]
-    pub fn decide(&self, handshake: &Arc<Handshake>) -> Decision {
+    pub fn decide(&self, handshake: &Handshake) -> Decision {
         let engine = members(&self.steps).next().map(|member| member.policy.engine());
         let _permit = engine.map(|engine| engine.decision_permit());
         let start = Instant::now();
+        let handshake = &Arc::new(handshake.clone());
         let mut walk =
             Walk { chain: self, handshake, reports: Vec::new(), identity: Identity::default() };
         let verdict = match walk.steps() {

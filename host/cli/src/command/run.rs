@@ -1,0 +1,99 @@
+//! `portcullis run`: the gate, until it is interrupted.
+
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use portcullis_engine::{Chain, Clock, Decision, Handshake};
+use portcullis_gate::{Ended, Gate, TracingAuditor};
+use serde::Serialize;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+
+use crate::arguments::{Format, Setup};
+use crate::config::ConfigFile;
+use crate::exit::Exit;
+use crate::policies::load_chain;
+use crate::{report, wiring};
+
+/// Printed once clients can connect, for whoever started the gate.
+#[derive(Serialize)]
+struct Listening {
+    event: &'static str,
+    address: String,
+    paths: Vec<String>,
+}
+
+/// Loads, listens, and serves until SIGINT or SIGTERM.
+pub(crate) fn run(setup: &Setup, format: Format) -> anyhow::Result<Exit> {
+    let file = ConfigFile::read(&setup.config)?;
+    let chain = load_chain(&file, &setup.plugins)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .context("cannot start the runtime")?;
+    runtime.block_on(serve(&file, chain, format))
+}
+
+async fn serve(file: &ConfigFile, chain: Chain, format: Format) -> anyhow::Result<Exit> {
+    let identity = wiring::server_identity(file)?;
+    let mcp = wiring::mcp(file)?;
+    let judge = move |handshake: &Handshake| -> Decision { chain.decide(handshake) };
+    let shutdown = on_signal()?;
+    let gate = Gate::bind(
+        wiring::gate_options(file),
+        identity,
+        Arc::new(judge),
+        Clock::system(),
+        Arc::new(TracingAuditor),
+    )
+    .await?;
+
+    announce(&gate, mcp.paths(), format)?;
+    let ended = gate.run(mcp.clone(), shutdown).await;
+    mcp.close().await;
+    match ended {
+        Ended::Drained => tracing::info!("every connection has ended"),
+        Ended::Aborted { connections } => {
+            tracing::warn!(connections, "connections were cut at the shutdown timeout");
+        }
+    }
+    Ok(Exit::Success)
+}
+
+fn announce(gate: &Gate, paths: Vec<String>, format: Format) -> anyhow::Result<()> {
+    let address = gate.local_address().to_string();
+    match format {
+        Format::Json => {
+            let listening = Listening { event: "listening", address, paths };
+            report::text(&format!("{}\n", serde_json::to_string(&listening)?))
+        }
+        Format::Text => {
+            let urls: String =
+                paths.iter().map(|path| format!("  https://{address}{path}\n")).collect();
+            report::text(&format!("listening on {address}\n{urls}"))
+        }
+    }
+}
+
+/// A token that the first SIGINT or SIGTERM cancels; the second one ends the process at once.
+fn on_signal() -> anyhow::Result<CancellationToken> {
+    let mut interrupt = signal(SignalKind::interrupt()).context("cannot watch for SIGINT")?;
+    let mut terminate = signal(SignalKind::terminate()).context("cannot watch for SIGTERM")?;
+    let token = CancellationToken::new();
+    let shutdown = token.clone();
+    tokio::spawn(async move {
+        for attempt in 0.. {
+            tokio::select! {
+                _ = interrupt.recv() => {}
+                _ = terminate.recv() => {}
+            }
+            if attempt > 0 {
+                tracing::warn!("interrupted again, ending at once");
+                std::process::exit(130);
+            }
+            tracing::info!("shutting down");
+            shutdown.cancel();
+        }
+    });
+    Ok(token)
+}

@@ -1,0 +1,188 @@
+//! A mistake of the operator's: where it is, what it is, and the way out.
+
+use std::fmt;
+use std::ops::Range;
+use std::path::Path;
+
+use serde::Serialize;
+
+/// Something in a file that the operator can put right.
+#[derive(Debug, Serialize)]
+pub(crate) struct Mistake {
+    file: String,
+    /// Counted from 1.
+    line: Option<usize>,
+    /// Counted from 1, in characters.
+    column: Option<usize>,
+    key: Option<String>,
+    problem: String,
+    hint: Option<String>,
+    /// The line itself, for the text form.
+    #[serde(skip)]
+    excerpt: Option<String>,
+}
+
+impl Mistake {
+    /// In the file as a whole.
+    pub(crate) fn file(path: &Path, problem: &str) -> Self {
+        Self {
+            file: path.display().to_string(),
+            line: None,
+            column: None,
+            key: None,
+            problem: problem.to_owned(),
+            hint: None,
+            excerpt: None,
+        }
+    }
+
+    /// At a place in a file.
+    pub(crate) fn at(
+        path: &Path,
+        text: &str,
+        span: Range<usize>,
+        key: &str,
+        problem: &str,
+    ) -> Self {
+        let before = text.get(..span.start).unwrap_or(text);
+        let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
+        let excerpt = text.get(line_start..).and_then(|rest| rest.lines().next());
+        Self {
+            line: Some(before.matches('\n').count() + 1),
+            column: Some(before.get(line_start..).unwrap_or("").chars().count() + 1),
+            excerpt: excerpt.map(str::to_owned),
+            ..Self::file(path, problem)
+        }
+        .key(key)
+    }
+
+    /// What the TOML reader found.
+    pub(crate) fn toml(path: &Path, text: &str, error: &toml::de::Error) -> Self {
+        let message = error.message().trim_end();
+        let mistake = match error.span() {
+            Some(span) => {
+                let key = enclosing_key(text, span.start);
+                Self::at(path, text, span, &key, message)
+            }
+            None => Self::file(path, message),
+        };
+        match hint_for(text, &mistake) {
+            Some(hint) => mistake.hint(&hint),
+            None => mistake,
+        }
+    }
+
+    /// With the key that it is about.
+    pub(crate) fn key(mut self, key: &str) -> Self {
+        self.key = (!key.is_empty()).then(|| key.to_owned());
+        self
+    }
+
+    /// With the way out.
+    pub(crate) fn hint(mut self, hint: &str) -> Self {
+        self.hint = Some(hint.to_owned());
+        self
+    }
+}
+
+impl fmt::Display for Mistake {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.file)?;
+        if let (Some(line), Some(column)) = (self.line, self.column) {
+            write!(f, ":{line}:{column}")?;
+        }
+        if let Some(key) = &self.key {
+            write!(f, ": {key}")?;
+        }
+        write!(f, ": {}", self.problem)?;
+        if let (Some(line), Some(column), Some(excerpt)) = (self.line, self.column, &self.excerpt) {
+            let margin = line.to_string();
+            let gap = " ".repeat(margin.len());
+            write!(f, "\n {gap} |\n {margin} | {excerpt}\n {gap} | {:>column$}", "^")?;
+        }
+        if let Some(hint) = &self.hint {
+            write!(f, "\n\nhint: {hint}")?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for Mistake {}
+
+/// The section that a place stands in, and the key of its line.
+fn enclosing_key(text: &str, at: usize) -> String {
+    let line_start = text.get(..at).and_then(|before| before.rfind('\n')).map_or(0, |at| at + 1);
+    let line = text.get(line_start..).and_then(|rest| rest.lines().next()).unwrap_or("");
+    let section = text
+        .get(..line_start)
+        .unwrap_or("")
+        .lines()
+        .rev()
+        .find_map(|line| line.trim().strip_prefix('[')?.split(']').next().map(str::to_owned));
+    let key = line.split_once('=').map(|(key, _)| key.trim().to_owned());
+    let section = section.filter(|_| !line.trim_start().starts_with('['));
+    [section, key].into_iter().flatten().collect::<Vec<_>>().join(".")
+}
+
+/// What the commonest mistakes want.
+fn hint_for(text: &str, mistake: &Mistake) -> Option<String> {
+    let quoted: Vec<&str> = mistake.problem.split('`').skip(1).step_by(2).collect();
+    let (unknown, known) = quoted.split_first()?;
+    if mistake.problem.starts_with("missing field") {
+        return (*unknown == "chain" && text.contains("chain")).then(|| {
+            "`chain` belongs above the first [section], or TOML reads it as a key of that section"
+                .to_owned()
+        });
+    }
+    if !mistake.problem.starts_with("unknown") {
+        return None;
+    }
+    if *unknown == "chain" {
+        return Some("`chain` belongs above the first [section]".to_owned());
+    }
+    let nearest = known.iter().max_by(|a, b| {
+        strsim::jaro_winkler(unknown, a).total_cmp(&strsim::jaro_winkler(unknown, b))
+    })?;
+    (strsim::jaro_winkler(unknown, nearest) > 0.8).then(|| format!("did you mean `{nearest}`?"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn toml_mistake(text: &str) -> Mistake {
+        let error = toml::from_str::<crate::config::Config>(text).expect_err("a mistake");
+        Mistake::toml(Path::new("portcullis.toml"), text, &error)
+    }
+
+    #[test]
+    fn an_unknown_key_is_shown_with_its_line_and_the_nearest_known_one() {
+        let text = "chain = [\"a\"]\n[listen]\nadress = \"127.0.0.1:1\"\ncertificate = \"c\"\n";
+        let mistake = toml_mistake(text);
+        assert_eq!((mistake.line, mistake.column), (Some(3), Some(1)));
+        assert_eq!(mistake.key.as_deref(), Some("listen.adress"));
+        assert_eq!(mistake.hint.as_deref(), Some("did you mean `address`?"));
+    }
+
+    #[test]
+    fn a_chain_below_a_section_is_recognized() {
+        let text = "[listen]\naddress = \"127.0.0.1:1\"\ncertificate = \"c\"\nchain = [\"a\"]\n";
+        let mistake = toml_mistake(text);
+        assert_eq!(mistake.line, Some(4));
+        assert_eq!(mistake.hint.as_deref(), Some("`chain` belongs above the first [section]"));
+    }
+
+    #[test]
+    fn a_value_of_the_wrong_type_is_shown_where_it_stands() {
+        let text = "chain = [\"a\"]\n[listen]\naddress = \"nowhere\"\ncertificate = \"c\"\n";
+        let mistake = toml_mistake(text);
+        assert_eq!((mistake.line, mistake.key.as_deref()), (Some(3), Some("listen.address")));
+    }
+
+    #[test]
+    fn the_text_form_points_at_the_place() {
+        let text = "ä = 1\nb = 2\n";
+        let mistake = Mistake::at(Path::new("f.toml"), text, 7..8, "b", "no").hint("yes");
+        assert_eq!(mistake.to_string(), "f.toml:2:1: b: no\n   |\n 2 | b = 2\n   | ^\n\nhint: yes");
+    }
+}

@@ -1,0 +1,21 @@
+//! How the binary ends.
+
+use std::process::ExitCode;
+
+/// What a command amounts to. A usage, configuration or I/O error is 2.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Exit {
+    /// Done, or accepted.
+    Success,
+    /// A policy rejected.
+    Rejected,
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        match exit {
+            Exit::Success => Self::SUCCESS,
+            Exit::Rejected => Self::from(1),
+        }
+    }
+}

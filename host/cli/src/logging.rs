@@ -1,0 +1,24 @@
+//! The log, on standard error.
+
+use std::io::{IsTerminal as _, stderr};
+
+use tracing_subscriber::EnvFilter;
+
+use crate::arguments::LogFormat;
+
+/// rmcp logs the bodies of messages at `info`; only a directive that names it brings that about.
+const ALWAYS: &str = "rmcp=warn";
+
+/// Starts logging. `PORTCULLIS_LOG` takes the directives of tracing-subscriber's `EnvFilter`; `info` by default.
+pub(crate) fn start(format: LogFormat) {
+    let directives = std::env::var("PORTCULLIS_LOG").unwrap_or_else(|_| "info".to_owned());
+    let filter = EnvFilter::new(format!("{ALWAYS},{directives}"));
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(stderr);
+    match format {
+        LogFormat::Json => builder.json().flatten_event(true).with_ansi(false).init(),
+        LogFormat::Text => {
+            let colours = stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+            builder.with_ansi(colours).init();
+        }
+    }
+}
