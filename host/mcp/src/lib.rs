@@ -1,0 +1,47 @@
+//! The MCP side of the gate: accepted clients reach MCP servers over Streamable HTTP.
+//!
+//! | path | server | protocol revisions |
+//! |---|---|---|
+//! | `/portcullis/mcp` | the gate's own, with the tool `whoami` | 2026-07-28, and 2025-11-25 and before |
+//! | `/NAME/mcp` | the command of a [`StdioServer`], one process for each session | 2025-11-25 and before |
+//!
+//! Everything else is answered 404. Both HTTP/1.1 and HTTP/2 are spoken.
+//!
+//! **Sessions belong to a certificate.** Another client that presents someone's `Mcp-Session-Id` is answered 404, as if
+//! there were no such session, however it was accepted.
+//!
+//! **A stdio server gets its client's messages as they are**, and the client the server's: only line breaks between
+//! tokens are changed, which standard input needs. Standard output does not tell which request a message belongs to, so
+//! progress goes to the request that has its token, list changes and resource updates to the GET stream, and everything
+//! else to the newest request under way or, without one, to the GET stream. Without a GET stream, 64 messages are kept
+//! for one.
+//!
+//! **Not supported on `/NAME/mcp`:**
+//! - revision 2026-07-28, even where the command speaks it. A client of that revision gets status 400 and an error that
+//!   names the supported revisions; one that speaks both falls back to `initialize`, as the official SDKs do.
+//! - resuming a stream with `Last-Event-ID`: streams have no event ids, and a GET begins a new one.
+//! - batches, which were part of revision 2025-03-26 only.
+//! - the HTTP+SSE transport of 2024-11-05.
+//!
+//! A client that leaves in the middle of a request does not cancel it (2025-11-25 says so); the answer is dropped. When a
+//! process dies, those who wait for it get a JSON-RPC error, and then 404 for the session, which tells a client to
+//! initialize a new one.
+//!
+//! MCP bodies and session ids are never logged here. The SDK under the built-in server does log them, at the levels
+//! `info` and below: keep `rmcp` at `warn`.
+#![deny(missing_docs)]
+#![expect(clippy::result_large_err, reason = "a refusal is the response itself")]
+
+mod built_in;
+mod caller;
+mod message;
+mod options;
+mod origin;
+mod reply;
+mod service;
+mod sse;
+mod stdio;
+
+pub use caller::{Caller, CertificateFacts, PolicyFacts};
+pub use options::{Options, SessionLimits, StdioServer};
+pub use service::{BUILT_IN_PATH, McpService, ServerError};

@@ -1,0 +1,111 @@
+//! What an operator can set, with defaults.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// How HTTP is spoken with clients.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Options {
+    /// Values of the `Origin` header to let in, each as a browser writes it: `https://app.example.com`.
+    /// A request without the header is no browser's, and is let in. Default: none.
+    pub allowed_origins: Vec<String>,
+    /// Hosts that clients may ask for, each as `HOST` or `HOST:PORT`. Empty, the default: any, since the client's
+    /// certificate is what decides, and a gate does not know under which names it can be reached.
+    pub allowed_hosts: Vec<String>,
+    /// For the headers of a request. Over HTTP/1.1 it is also how long a connection may stay open
+    /// between two requests. Default: 60 s.
+    pub header_timeout: Duration,
+    /// All headers of a request together. Default: 64 KiB.
+    pub maximum_header_bytes: u32,
+    /// For the body of a request, from its first byte to its last. Default: 30 s.
+    pub body_timeout: Duration,
+    /// The body of a request. Default: 4 MiB.
+    pub maximum_body_bytes: usize,
+    /// Between two comments on a stream that has nothing to say, so that a client that vanished is noticed.
+    /// Default: 15 s.
+    pub keep_alive: Duration,
+    /// For the requests under way when a connection is to end. Default: 10 s.
+    pub drain_timeout: Duration,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            allowed_origins: Vec::new(),
+            allowed_hosts: Vec::new(),
+            header_timeout: Duration::from_secs(60),
+            maximum_header_bytes: 64 * 1024,
+            body_timeout: Duration::from_secs(30),
+            maximum_body_bytes: 4 * 1024 * 1024,
+            keep_alive: Duration::from_secs(15),
+            drain_timeout: Duration::from_secs(10),
+        }
+    }
+}
+
+/// An MCP server that is a command: it reads its standard input and writes its standard output.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct StdioServer {
+    /// Served at `/NAME/mcp`. Lower-case letters, digits, `-` and `_`.
+    pub name: String,
+    /// The program and its arguments. No shell reads them.
+    pub command: Vec<String>,
+    /// Added to what every server gets from the gate's own environment: `HOME`, `LANG`, `LOGNAME`, `PATH`, `SHELL`,
+    /// `TERM`, `TMPDIR`, `TZ` and `USER`. Nothing else is inherited, since the gate's environment may hold secrets.
+    pub environment: BTreeMap<String, String>,
+    /// Where the command runs. Default: where the gate does.
+    pub working_directory: Option<PathBuf>,
+    /// How much of it a client may use.
+    pub limits: SessionLimits,
+}
+
+impl StdioServer {
+    /// A server with the default limits.
+    pub fn new(name: impl Into<String>, command: Vec<String>) -> Self {
+        Self {
+            name: name.into(),
+            command,
+            environment: BTreeMap::new(),
+            working_directory: None,
+            limits: SessionLimits::default(),
+        }
+    }
+}
+
+/// Bounds of the sessions with one server. Each session is a process.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct SessionLimits {
+    /// Of all clients together, those that are just ending included. Default: 256.
+    pub maximum_sessions: usize,
+    /// Of one client certificate. One more ends the client's session that has not been used for longest, if
+    /// there is one that is not in use. Default: 16.
+    pub maximum_sessions_per_client: usize,
+    /// Requests that wait for an answer in one session. Default: 64.
+    pub maximum_requests: usize,
+    /// One message that the server writes. A longer one ends the session. Default: 16 MiB.
+    pub maximum_message_bytes: usize,
+    /// From the start of the process to its answer to `initialize`. Default: 60 s.
+    pub start_timeout: Duration,
+    /// Without a request or an open stream, before a session ends. Default: 10 min.
+    pub idle_timeout: Duration,
+    /// From the end of its standard input until the process is killed. Default: 2 s.
+    pub stop_timeout: Duration,
+}
+
+impl Default for SessionLimits {
+    fn default() -> Self {
+        Self {
+            maximum_sessions: 256,
+            maximum_sessions_per_client: 16,
+            maximum_requests: 64,
+            maximum_message_bytes: 16 * 1024 * 1024,
+            start_timeout: Duration::from_secs(60),
+            idle_timeout: Duration::from_secs(600),
+            stop_timeout: Duration::from_secs(2),
+        }
+    }
+}

@@ -1,0 +1,283 @@
+//! HTTP on accepted connections, and which endpoint a request is for.
+
+use std::collections::HashMap;
+use std::convert::Infallible;
+use std::fmt;
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use bytes::Bytes;
+use http::request::Parts;
+use http::{Method, Request, Response, StatusCode};
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto::Builder;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio_util::sync::{CancellationToken, DropGuard};
+use tokio_util::task::TaskTracker;
+
+use crate::built_in::BuiltIn;
+use crate::caller::Caller;
+use crate::options::{Options, StdioServer};
+use crate::origin;
+use crate::reply::{self, Body};
+use crate::sse::Until;
+use crate::stdio::Endpoint;
+
+/// Where the built-in server is.
+pub const BUILT_IN_PATH: &str = "/portcullis/mcp";
+const BUILT_IN_NAME: &str = "portcullis";
+const MAXIMUM_NAME_BYTES: usize = 64;
+/// Requests at a time on one HTTP/2 connection.
+const MAXIMUM_STREAMS: u32 = 100;
+
+/// The MCP servers behind the gate. Clones are the same servers; the last one dropped ends their processes.
+#[derive(Clone)]
+pub struct McpService(Arc<Inner>);
+
+struct Inner {
+    options: Options,
+    built_in: BuiltIn,
+    servers: HashMap<String, Endpoint>,
+    tasks: TaskTracker,
+    shutdown: CancellationToken,
+    _ends_sessions: DropGuard,
+}
+
+/// Why servers cannot be served.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ServerError {
+    /// Two servers have one name.
+    #[error("two servers are named `{0}`: rename one")]
+    DuplicateName(String),
+    /// There is nothing to run.
+    #[error("the command of server `{0}` is empty: give a program and its arguments")]
+    EmptyCommand(String),
+    /// The name cannot stand in a path.
+    #[error(
+        "`{0}` cannot name a server: use 1 to {MAXIMUM_NAME_BYTES} lower-case letters, digits, `-` and `_`"
+    )]
+    Name(String),
+    /// The built-in server has this name.
+    #[error("`{0}` names the built-in server: choose another name")]
+    ReservedName(String),
+}
+
+impl McpService {
+    /// The built-in server and these. Starts no process: each session does.
+    ///
+    /// # Errors
+    ///
+    /// When a server's name or command is not usable.
+    pub fn new(options: Options, servers: Vec<StdioServer>) -> Result<Self, ServerError> {
+        let (tasks, shutdown) = (TaskTracker::new(), CancellationToken::new());
+        let mut endpoints = HashMap::new();
+        for server in servers {
+            check(&server)?;
+            let name = server.name.clone();
+            let endpoint =
+                Endpoint::new(server, tasks.clone(), shutdown.clone(), options.keep_alive);
+            if endpoints.insert(name.clone(), endpoint).is_some() {
+                return Err(ServerError::DuplicateName(name));
+            }
+        }
+        let built_in = BuiltIn::new(&options, shutdown.child_token());
+        let guard = shutdown.clone().drop_guard();
+        let inner =
+            Inner { options, built_in, servers: endpoints, tasks, shutdown, _ends_sessions: guard };
+        Ok(Self(Arc::new(inner)))
+    }
+
+    /// The path of each server, sorted.
+    #[must_use]
+    pub fn paths(&self) -> Vec<String> {
+        let mut paths: Vec<_> = self.0.servers.keys().map(|name| format!("/{name}/mcp")).collect();
+        paths.push(BUILT_IN_PATH.to_owned());
+        paths.sort_unstable();
+        paths
+    }
+
+    /// Speaks HTTP/1.1 or HTTP/2 on an accepted connection until either side is done.
+    ///
+    /// When `shutdown` is cancelled no request is taken any more, streams without end are ended, and requests under way
+    /// have [`Options::drain_timeout`] left. Sessions go on. Dropping the future closes the connection at once and gives
+    /// back everything that its requests held.
+    pub async fn serve_connection<IO>(
+        &self,
+        io: IO,
+        caller: Arc<Caller>,
+        shutdown: CancellationToken,
+    ) where
+        IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let asked = Arc::new(AtomicBool::new(false));
+        let service = service_fn(|request| {
+            asked.store(true, Ordering::Relaxed);
+            let (service, caller) = (Arc::clone(&self.0), Arc::clone(&caller));
+            let shutdown = shutdown.clone();
+            async move { Ok::<_, Infallible>(service.handle(request, &caller, shutdown).await) }
+        });
+        let builder = http(&self.0.options);
+        let mut connection = pin!(builder.serve_connection(TokioIo::new(io), service));
+        let first_request = async {
+            tokio::time::sleep(self.0.options.header_timeout).await;
+            if asked.load(Ordering::Relaxed) {
+                std::future::pending::<()>().await;
+            }
+        };
+        let end = tokio::select! {
+            end = connection.as_mut() => end,
+            // The header timeout of HTTP begins when it is known which version a client speaks.
+            () = first_request => return tracing::debug!("a client made no request in time"),
+            () = shutdown.cancelled() => {
+                connection.as_mut().graceful_shutdown();
+                match tokio::time::timeout(self.0.options.drain_timeout, connection).await {
+                    Ok(end) => end,
+                    Err(_) => return tracing::debug!("requests under way were cut off"),
+                }
+            }
+        };
+        if let Err(error) = end {
+            tracing::debug!(%error, "an HTTP connection ended");
+        }
+    }
+
+    /// Ends all sessions, and waits until their processes are gone.
+    pub async fn close(&self) {
+        self.0.shutdown.cancel();
+        self.0.tasks.close();
+        self.0.tasks.wait().await;
+    }
+}
+
+impl fmt::Debug for McpService {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("McpService").field("paths", &self.paths()).finish_non_exhaustive()
+    }
+}
+
+impl Inner {
+    async fn handle(
+        &self,
+        request: Request<Incoming>,
+        caller: &Arc<Caller>,
+        shutdown: CancellationToken,
+    ) -> Response<Body> {
+        let (parts, body) = request.into_parts();
+        let is_get = parts.method == Method::GET;
+        let response = match self.answer(parts, body, caller).await {
+            Ok(response) | Err(response) => response,
+        };
+        if is_get { response.map(|body| Until::new(body, shutdown).boxed()) } else { response }
+    }
+
+    async fn answer(
+        &self,
+        parts: Parts,
+        body: Incoming,
+        caller: &Arc<Caller>,
+    ) -> Result<Response<Body>, Response<Body>> {
+        origin::check(&parts, &self.options)?;
+        let name = parts.uri.path().strip_prefix('/').and_then(|path| path.strip_suffix("/mcp"));
+        let endpoint = match name {
+            Some(BUILT_IN_NAME) => None,
+            Some(name) if self.servers.contains_key(name) => self.servers.get(name),
+            _ => return Err(not_found()),
+        };
+        let body = self.read(body).await?;
+        Ok(match endpoint {
+            Some(endpoint) => endpoint.handle(&caller.certificate.sha256, &parts, body).await,
+            None => self.built_in.handle(caller, parts, body).await,
+        })
+    }
+
+    async fn read(&self, body: Incoming) -> Result<Bytes, Response<Body>> {
+        let limit = self.options.maximum_body_bytes;
+        let body = Limited::new(body, limit).collect();
+        match tokio::time::timeout(self.options.body_timeout, body).await {
+            Ok(Ok(body)) => Ok(body.to_bytes()),
+            Ok(Err(error)) if error.is::<LengthLimitError>() => {
+                let text = format!("a body of more than {limit} bytes is not taken");
+                Err(reply::text(StatusCode::PAYLOAD_TOO_LARGE, &text))
+            }
+            Ok(Err(_)) => Err(reply::text(StatusCode::BAD_REQUEST, "the body could not be read")),
+            Err(_) => {
+                Err(reply::text(StatusCode::REQUEST_TIMEOUT, "the body did not come in time"))
+            }
+        }
+    }
+}
+
+fn http(options: &Options) -> Builder<TokioExecutor> {
+    let mut builder = Builder::new(TokioExecutor::new());
+    builder
+        .http1()
+        .timer(TokioTimer::new())
+        .header_read_timeout(options.header_timeout)
+        // HTTP's own minimum for the buffer is 8 KiB.
+        .max_buf_size(
+            usize::try_from(options.maximum_header_bytes).unwrap_or(usize::MAX).max(8192),
+        );
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .max_header_list_size(options.maximum_header_bytes)
+        .max_concurrent_streams(MAXIMUM_STREAMS)
+        .keep_alive_interval(options.header_timeout)
+        .keep_alive_timeout(options.header_timeout);
+    builder
+}
+
+fn check(server: &StdioServer) -> Result<(), ServerError> {
+    let name = server.name.as_str();
+    let usable = |byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_');
+    if name.is_empty() || name.len() > MAXIMUM_NAME_BYTES || !name.bytes().all(usable) {
+        return Err(ServerError::Name(name.escape_debug().to_string()));
+    }
+    if name == BUILT_IN_NAME {
+        return Err(ServerError::ReservedName(name.to_owned()));
+    }
+    match server.command.first() {
+        Some(program) if !program.is_empty() => Ok(()),
+        _ => Err(ServerError::EmptyCommand(name.to_owned())),
+    }
+}
+
+fn not_found() -> Response<Body> {
+    let text = "not found: MCP servers are at /NAME/mcp, the gate's own at /portcullis/mcp";
+    reply::text(StatusCode::NOT_FOUND, text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn error(servers: &[(&str, &str)]) -> Option<ServerError> {
+        let servers = servers
+            .iter()
+            .map(|(name, program)| StdioServer::new(*name, vec![(*program).to_owned()]));
+        McpService::new(Options::default(), servers.collect()).err()
+    }
+
+    #[test]
+    fn servers_have_distinct_usable_names_and_a_command() {
+        assert_eq!(error(&[("a-1_b", "true"), ("b", "true")]), None);
+        for name in ["", "A", "a/b", "..", "a b", &"a".repeat(65)] {
+            assert_eq!(error(&[(name, "true")]), Some(ServerError::Name(name.to_owned())));
+        }
+        let named = |name: &str| name.to_owned();
+        assert_eq!(
+            error(&[("portcullis", "true")]),
+            Some(ServerError::ReservedName(named("portcullis")))
+        );
+        assert_eq!(error(&[("a", "")]), Some(ServerError::EmptyCommand(named("a"))));
+        assert_eq!(
+            error(&[("a", "true"), ("a", "false")]),
+            Some(ServerError::DuplicateName(named("a")))
+        );
+    }
+}

@@ -1,0 +1,321 @@
+//! `/NAME/mcp`: Streamable HTTP as of 2025-11-25 in front of a stdio server.
+//!
+//! A client that begins in the way of 2026-07-28 (no `initialize`, no sessions) gets the answer that tells it to fall
+//! back to `initialize`: status 400 and an error that is none of the newer protocol's own.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::{ACCEPT, CONTENT_TYPE};
+use http::request::Parts;
+use http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
+use http_body_util::BodyExt;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::process;
+use super::router::{Carries, Refusal};
+use super::session::{Owner, Session};
+use super::table::{Found, Table};
+use crate::message::{Id, Kind, Message, MessageError};
+use crate::options::StdioServer;
+use crate::reply::{self, Body};
+use crate::sse::EventStream;
+
+/// The revisions in which a session begins with `initialize`, newest first.
+const VERSIONS: [&str; 5] = ["2025-11-25", "2025-06-18", "2025-03-26", "2024-11-05", "2024-10-07"];
+pub(crate) const SESSION_ID: &str = "mcp-session-id";
+const PROTOCOL_VERSION: &str = "mcp-protocol-version";
+
+type Answer = Result<Response<Body>, Response<Body>>;
+
+/// One stdio server and its sessions.
+#[derive(Debug)]
+pub(crate) struct Endpoint {
+    server: Arc<StdioServer>,
+    sessions: Arc<Table>,
+    tasks: TaskTracker,
+    shutdown: CancellationToken,
+    keep_alive: Duration,
+}
+
+impl Endpoint {
+    /// Every session's task is one of `tasks`, and ends when `shutdown` is cancelled.
+    pub(crate) fn new(
+        server: StdioServer,
+        tasks: TaskTracker,
+        shutdown: CancellationToken,
+        keep_alive: Duration,
+    ) -> Self {
+        let sessions = Arc::new(Table::default());
+        Self { server: Arc::new(server), sessions, tasks, shutdown, keep_alive }
+    }
+
+    /// Answers one request of an accepted client.
+    pub(crate) async fn handle(
+        &self,
+        client: &Owner,
+        parts: &Parts,
+        body: Bytes,
+    ) -> Response<Body> {
+        let answer = match parts.method {
+            Method::POST => self.post(client, &parts.headers, body).await,
+            Method::GET => self.get(client, &parts.headers),
+            Method::DELETE => self.delete(client, &parts.headers),
+            _ => Err(reply::method_not_allowed()),
+        };
+        answer.unwrap_or_else(|refusal| refusal)
+    }
+
+    async fn post(&self, client: &Owner, headers: &HeaderMap, body: Bytes) -> Answer {
+        if !(accepts(headers, "application/json") && accepts(headers, "text/event-stream")) {
+            let text = "a client must accept both application/json and text/event-stream";
+            return Err(refuse(StatusCode::NOT_ACCEPTABLE, None, text));
+        }
+        if media_types(headers.get(CONTENT_TYPE)).next() != Some("application/json") {
+            let text = "the content type must be application/json";
+            return Err(refuse(StatusCode::UNSUPPORTED_MEDIA_TYPE, None, text));
+        }
+        check_version(headers)?;
+        let message = Message::parse(body).map_err(|reason| {
+            let code = match reason {
+                MessageError::NotJson => reply::PARSE_ERROR,
+                _ => reply::INVALID_REQUEST,
+            };
+            reply::error(StatusCode::BAD_REQUEST, None, code, &reason.to_string())
+        })?;
+        let opens = matches!(&message.kind, Kind::Request { method, .. } if method == "initialize");
+        if opens && !headers.contains_key(SESSION_ID) {
+            return self.open(client, message).await;
+        }
+        let session = self.session(client, headers)?;
+        let Message { line, kind } = message;
+        match kind {
+            Kind::Request { id, progress_token, .. } => {
+                let token = progress_token.as_ref();
+                let exchange = session.request(&id, token, line, Carries::Everything).await;
+                let exchange = exchange.map_err(|refusal| self.refused(&refusal, Some(&id)))?;
+                Ok(self.stream(exchange.messages, exchange.held))
+            }
+            Kind::Notification { method, about } => {
+                let in_use = session.usage.enter();
+                session.send(line).await.map_err(|refusal| self.refused(&refusal, None))?;
+                drop(in_use);
+                // The server owes no answer to what was cancelled, so nothing else would end the stream.
+                if let ("notifications/cancelled", Some(id)) = (method.as_str(), about) {
+                    session.router.cancel(&id);
+                }
+                Ok(reply::empty(StatusCode::ACCEPTED))
+            }
+            Kind::Response { .. } => {
+                let _in_use = session.usage.enter();
+                session.send(line).await.map_err(|refusal| self.refused(&refusal, None))?;
+                Ok(reply::empty(StatusCode::ACCEPTED))
+            }
+        }
+    }
+
+    fn get(&self, client: &Owner, headers: &HeaderMap) -> Answer {
+        if !accepts(headers, "text/event-stream") {
+            let text = "a client must accept text/event-stream";
+            return Err(refuse(StatusCode::NOT_ACCEPTABLE, None, text));
+        }
+        check_version(headers)?;
+        let session = self.session(client, headers)?;
+        let in_use = session.usage.enter();
+        Ok(self.stream(session.router.listen(), in_use))
+    }
+
+    fn delete(&self, client: &Owner, headers: &HeaderMap) -> Answer {
+        self.session(client, headers)?.end();
+        Ok(reply::empty(StatusCode::NO_CONTENT))
+    }
+
+    /// Starts a process and gives it the client's `initialize`.
+    async fn open(&self, client: &Owner, message: Message) -> Answer {
+        let Kind::Request { id, .. } = message.kind else {
+            return Err(refuse(StatusCode::BAD_REQUEST, None, "not a request"));
+        };
+        let session = self.start(client, &id)?;
+        let unless_opened = session.end_on_drop();
+        let mut exchange = session
+            .request(&id, None, message.line, Carries::OnlyTheAnswer)
+            .await
+            .map_err(|refusal| self.refused(&refusal, Some(&id)))?;
+        let limit = self.server.limits.start_timeout;
+        let Ok(answer) = tokio::time::timeout(limit, exchange.messages.recv()).await else {
+            let text = format!("the server `{}` did not answer in time", self.server.name);
+            return Err(self.failed(StatusCode::GATEWAY_TIMEOUT, &id, &text));
+        };
+        let Some(answer) = answer else {
+            let text = format!("the server `{}` ended before it answered", self.server.name);
+            return Err(self.failed(StatusCode::BAD_GATEWAY, &id, &text));
+        };
+        let refused = Message::parse(answer.clone())
+            .is_ok_and(|answer| matches!(answer.kind, Kind::Response { is_error: true, .. }));
+        let mut response = reply::json(StatusCode::OK, answer);
+        if !refused && !session.is_over() {
+            let value = HeaderValue::from_str(&session.id).map_err(|_| {
+                self.failed(StatusCode::INTERNAL_SERVER_ERROR, &id, "no session id could be made")
+            })?;
+            response.headers_mut().insert(SESSION_ID, value);
+            unless_opened.disarm();
+        }
+        Ok(response)
+    }
+
+    fn start(&self, client: &Owner, id: &Id) -> Result<Arc<Session>, Response<Body>> {
+        let limits = &self.server.limits;
+        let (session, inbox) = Session::new(
+            *client,
+            limits.maximum_requests,
+            self.shutdown.child_token(),
+        )
+        .map_err(|error| {
+            tracing::error!(%error, "the system gives no random numbers");
+            self.failed(StatusCode::INTERNAL_SERVER_ERROR, id, "no session id could be made")
+        })?;
+        self.sessions.insert(Arc::clone(&session), limits).map_err(|_full| {
+            let text = "too many sessions: end one, or try again later";
+            self.failed(StatusCode::SERVICE_UNAVAILABLE, id, text)
+        })?;
+        let process = process::start(&self.server).map_err(|error| {
+            self.sessions.remove(&session.id);
+            let (name, program) = (&self.server.name, self.server.command.first());
+            tracing::error!(server = name, ?program, %error, "a stdio server could not be started");
+            self.failed(
+                StatusCode::BAD_GATEWAY,
+                id,
+                &format!("the server `{name}` could not be started"),
+            )
+        })?;
+        let (server, sessions) = (Arc::clone(&self.server), Arc::clone(&self.sessions));
+        let served = Arc::clone(&session);
+        self.tasks.spawn(async move {
+            process.serve(&server, &served, inbox).await;
+            sessions.remove(&served.id);
+        });
+        Ok(session)
+    }
+
+    fn session(&self, client: &Owner, headers: &HeaderMap) -> Result<Arc<Session>, Response<Body>> {
+        let Some(id) = headers.get(SESSION_ID) else {
+            let text = "Mcp-Session-Id is required: initialize a session first";
+            return Err(refuse(StatusCode::BAD_REQUEST, None, text));
+        };
+        let found = id.to_str().map_or(Found::Nothing, |id| self.sessions.find(id, client));
+        match found {
+            Found::Session(session) => return Ok(session),
+            Found::OfAnother => tracing::info!(
+                server = self.server.name,
+                client = data_encoding::HEXLOWER.encode(client),
+                "a client asked for a session that another client opened"
+            ),
+            Found::Nothing => {}
+        }
+        Err(session_not_found())
+    }
+
+    fn stream<G: Send + Sync + Unpin + 'static>(
+        &self,
+        messages: tokio::sync::mpsc::Receiver<Bytes>,
+        guard: G,
+    ) -> Response<Body> {
+        reply::stream(EventStream::new(messages, self.keep_alive, guard).boxed())
+    }
+
+    fn failed(&self, status: StatusCode, id: &Id, text: &str) -> Response<Body> {
+        tracing::debug!(server = self.server.name, %status, "a session could not be opened");
+        reply::error(status, Some(id), reply::INTERNAL_ERROR, text)
+    }
+
+    fn refused(&self, refusal: &Refusal, id: Option<&Id>) -> Response<Body> {
+        match refusal {
+            Refusal::Closed => session_not_found(),
+            Refusal::IdInUse => {
+                let text = "a request with this id still waits for its answer";
+                reply::error(StatusCode::BAD_REQUEST, id, reply::INVALID_REQUEST, text)
+            }
+            Refusal::TooMany => {
+                let limit = self.server.limits.maximum_requests;
+                let text = format!("{limit} requests of this session already wait for an answer");
+                refuse(StatusCode::SERVICE_UNAVAILABLE, id, &text)
+            }
+        }
+    }
+}
+
+pub(crate) fn session_not_found() -> Response<Body> {
+    let text = "session not found: initialize a new one";
+    reply::error(StatusCode::NOT_FOUND, None, reply::SESSION_NOT_FOUND, text)
+}
+
+fn refuse(status: StatusCode, id: Option<&Id>, text: &str) -> Response<Body> {
+    reply::error(status, id, reply::REFUSED, text)
+}
+
+/// Answering with the newer protocol's own error would make this server look like one of the newer protocol, and a
+/// client would not fall back.
+fn check_version(headers: &HeaderMap) -> Result<(), Response<Body>> {
+    for value in headers.get_all(PROTOCOL_VERSION) {
+        if !VERSIONS.iter().any(|version| value.as_bytes() == version.as_bytes()) {
+            let asked =
+                String::from_utf8_lossy(value.as_bytes()).chars().take(32).collect::<String>();
+            let text = format!(
+                "unsupported protocol version `{}`: initialize a session with one of {}",
+                asked.escape_debug(),
+                VERSIONS.join(", ")
+            );
+            return Err(refuse(StatusCode::BAD_REQUEST, None, &text));
+        }
+    }
+    Ok(())
+}
+
+fn accepts(headers: &HeaderMap, wanted: &str) -> bool {
+    let kind = wanted.split('/').next().unwrap_or_default();
+    headers.get_all(ACCEPT).iter().flat_map(|value| media_types(Some(value))).any(|range| {
+        range.eq_ignore_ascii_case(wanted)
+            || range == "*/*"
+            || range.strip_suffix("/*").is_some_and(|range| range.eq_ignore_ascii_case(kind))
+    })
+}
+
+/// The media types of a header's value, without their parameters.
+fn media_types(value: Option<&HeaderValue>) -> impl Iterator<Item = &str> {
+    let text = value.and_then(|value| value.to_str().ok()).unwrap_or_default();
+    text.split(',').map(|range| range.split(';').next().unwrap_or_default().trim())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn media_ranges_may_be_wild_and_have_parameters() {
+        let accepting = |text: &'static str| {
+            let headers = HeaderMap::from_iter([(ACCEPT, HeaderValue::from_static(text))]);
+            [accepts(&headers, "application/json"), accepts(&headers, "text/event-stream")]
+        };
+        assert_eq!(accepting("application/json, text/event-stream"), [true, true]);
+        assert_eq!(accepting("Application/JSON;q=0.9"), [true, false]);
+        assert_eq!(accepting("text/*"), [false, true]);
+        assert_eq!(accepting("*/*"), [true, true]);
+        assert_eq!(accepting("text/html"), [false, false]);
+    }
+
+    #[tokio::test]
+    async fn a_newer_clients_version_is_refused_with_an_error_that_makes_it_fall_back() {
+        let headers = HeaderMap::from_iter([(
+            PROTOCOL_VERSION.parse().unwrap(),
+            HeaderValue::from_static("2026-07-28"),
+        )]);
+        let response = check_version(&headers).unwrap_err();
+        assert_eq!(response.status(), 400);
+        let body = response.into_body().collect().await.unwrap().to_bytes();
+        let body: serde_json::Value = serde_json::from_slice(&body).unwrap();
+        assert_eq!(body["error"]["code"], -32000);
+        assert_eq!(body["id"], serde_json::Value::Null);
+    }
+}

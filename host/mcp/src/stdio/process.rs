@@ -1,0 +1,272 @@
+//! The process of a session: started, written to, read from, ended.
+
+use std::io;
+use std::process::Stdio;
+use std::time::Duration;
+
+use bytes::Bytes;
+use rustix::process::{Pid, Signal, kill_process_group};
+use tokio::io::{
+    AsyncBufRead, AsyncBufReadExt, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader,
+};
+use tokio::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command};
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use super::session::Session;
+use crate::message::{Kind, Message};
+use crate::options::{SessionLimits, StdioServer};
+use crate::reply;
+
+/// Inherited from the gate. The official SDKs pass a similar list to the servers that they start.
+const INHERITED: [&str; 9] =
+    ["HOME", "LANG", "LOGNAME", "PATH", "SHELL", "TERM", "TMPDIR", "TZ", "USER"];
+/// One line of a server's log, in bytes, as far as it is taken over.
+const LOG_LINE_BYTES: usize = 1000;
+/// For the output of processes that survive their parent, outside its group.
+const LEFTOVER_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// A process and the ends of its pipes.
+pub(crate) struct Process {
+    child: Child,
+    group: Group,
+    stdin: ChildStdin,
+    stdout: ChildStdout,
+    stderr: ChildStderr,
+}
+
+/// All processes of a session, killed when it is dropped.
+struct Group(Option<Pid>);
+
+/// Starts a server's command in a process group of its own.
+pub(crate) fn start(server: &StdioServer) -> io::Result<Process> {
+    let (program, arguments) =
+        server.command.split_first().ok_or_else(|| io::Error::from(io::ErrorKind::InvalidInput))?;
+    let inherited = INHERITED.iter().filter_map(|name| Some((name, std::env::var_os(name)?)));
+    let mut command = Command::new(program);
+    command.args(arguments).env_clear().envs(inherited).envs(&server.environment);
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command.process_group(0).kill_on_drop(true);
+    if let Some(directory) = &server.working_directory {
+        command.current_dir(directory);
+    }
+    let mut child = command.spawn()?;
+    let pid = child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);
+    let group = Group(pid);
+    match (child.stdin.take(), child.stdout.take(), child.stderr.take()) {
+        (Some(stdin), Some(stdout), Some(stderr)) => {
+            Ok(Process { child, group, stdin, stdout, stderr })
+        }
+        _ => Err(io::ErrorKind::BrokenPipe.into()),
+    }
+}
+
+impl Process {
+    /// Serves a session until it ends, and ends it when the process does.
+    pub(crate) async fn serve(
+        self,
+        server: &StdioServer,
+        session: &Session,
+        inbox: mpsc::Receiver<Bytes>,
+    ) {
+        let killed = CancellationToken::new();
+        let reading = async {
+            let output = BufReader::new(self.stdout);
+            let end = read(output, session, server.limits.maximum_message_bytes).await;
+            tracing::debug!(server = server.name, end, "a session with a stdio server ends");
+            session.end();
+            fail_requests(session, &server.name);
+        };
+        let supervising = async {
+            supervise(self.child, self.group, session, &server.limits).await;
+            killed.cancel();
+        };
+        let logging = log(BufReader::new(self.stderr), &server.name);
+        let writing = write(self.stdin, session, inbox);
+        tokio::select! {
+            _ = async { tokio::join!(reading, supervising, logging, writing) } => {}
+            // Processes that left the group may hold the pipes open for ever.
+            () = async {
+                killed.cancelled().await;
+                tokio::time::sleep(LEFTOVER_TIMEOUT).await;
+            } => fail_requests(session, &server.name),
+        }
+    }
+}
+
+/// Waits for the first reason to end, and ends the process: first by closing its standard input, as MCP asks, then by
+/// force.
+async fn supervise(mut child: Child, group: Group, session: &Session, limits: &SessionLimits) {
+    tokio::select! {
+        () = session.ended.cancelled() => {}
+        _ = child.wait() => {}
+        () = session.usage.idle_for(limits.idle_timeout) => {}
+    }
+    session.end();
+    let _ = tokio::time::timeout(limits.stop_timeout, child.wait()).await;
+    drop(group);
+    if let Err(error) = child.wait().await {
+        tracing::warn!(%error, "a stdio server could not be waited for");
+    }
+}
+
+/// Writes one message a line. Ends with the session; dropping standard input is what the process notices.
+async fn write(
+    mut stdin: impl AsyncWrite + Unpin,
+    session: &Session,
+    mut inbox: mpsc::Receiver<Bytes>,
+) {
+    let writing = async {
+        while let Some(line) = inbox.recv().await {
+            let written = async {
+                stdin.write_all(&line).await?;
+                stdin.write_all(b"\n").await?;
+                stdin.flush().await
+            };
+            if written.await.is_err() {
+                // It reads no more. What it still writes is read to its end.
+                return;
+            }
+        }
+    };
+    tokio::select! {
+        () = writing => {}
+        () = session.ended.cancelled() => {}
+    }
+}
+
+/// Delivers what the process writes. Gives the reason why there is no more.
+async fn read(
+    mut output: impl AsyncBufRead + Unpin,
+    session: &Session,
+    maximum_bytes: usize,
+) -> &'static str {
+    loop {
+        let line = match read_line(&mut output, maximum_bytes).await {
+            Ok(Line::Complete(line)) => line,
+            Ok(Line::TooLong) => return "it wrote a message that is too long",
+            Ok(Line::End) => return "it closed its standard output",
+            Err(_) => return "its standard output could not be read",
+        };
+        let message = match Message::parse(line.into()) {
+            Ok(message) => message,
+            Err(reason) => {
+                tracing::debug!(%reason, "a stdio server wrote a line that is no message: left out");
+                continue;
+            }
+        };
+        if session.deliver(&message).await {
+            continue;
+        }
+        tracing::debug!("a message of a stdio server was left out: no client takes it");
+        if let Kind::Request { id, .. } = &message.kind {
+            let answer = "no client listens: open a GET stream in this session";
+            session.try_send(reply::error_message(Some(id), reply::REFUSED, answer));
+        }
+    }
+}
+
+/// Gives every request that waits an error for its answer.
+fn fail_requests(session: &Session, name: &str) {
+    for (id, stream) in session.router.close() {
+        let text =
+            format!("the server `{name}` ended before it answered: initialize a new session");
+        // Without room the client gets the end of its stream, and no answer.
+        let _ = stream.try_send(reply::error_message(Some(&id), reply::INTERNAL_ERROR, &text));
+    }
+}
+
+/// Takes over what the process writes to standard error, as text that cannot pretend to be another log line.
+async fn log(mut errors: impl AsyncBufRead + Unpin, name: &str) {
+    loop {
+        match read_line(&mut errors, LOG_LINE_BYTES).await {
+            Ok(Line::Complete(line)) => {
+                let text = String::from_utf8_lossy(&line);
+                tracing::info!(server = name, "stderr: {}", text.trim_end().escape_debug());
+            }
+            Ok(Line::TooLong) => {
+                tracing::info!(server = name, "stderr: a line of more than {LOG_LINE_BYTES} bytes");
+                if skip_line(&mut errors).await.is_err() {
+                    return;
+                }
+            }
+            Ok(Line::End) | Err(_) => return,
+        }
+    }
+}
+
+enum Line {
+    Complete(Vec<u8>),
+    End,
+    TooLong,
+}
+
+/// Reads to the next line break or the end, and never more than the maximum into memory.
+async fn read_line(reader: &mut (impl AsyncBufRead + Unpin), maximum: usize) -> io::Result<Line> {
+    let mut line = Vec::new();
+    let limit = u64::try_from(maximum).unwrap_or(u64::MAX).saturating_add(1);
+    reader.take(limit).read_until(b'\n', &mut line).await?;
+    if line.last() == Some(&b'\n') {
+        line.pop();
+    } else if line.len() > maximum {
+        return Ok(Line::TooLong);
+    } else if line.is_empty() {
+        return Ok(Line::End);
+    }
+    Ok(Line::Complete(line))
+}
+
+async fn skip_line(reader: &mut (impl AsyncBufRead + Unpin)) -> io::Result<()> {
+    loop {
+        let buffer = reader.fill_buf().await?;
+        if buffer.is_empty() {
+            return Ok(());
+        }
+        let (skipped, done) = match buffer.iter().position(|byte| *byte == b'\n') {
+            Some(end) => (end + 1, true),
+            None => (buffer.len(), false),
+        };
+        reader.consume(skipped);
+        if done {
+            return Ok(());
+        }
+    }
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        // Before the leader is waited for, or at once after: the number is not another group's yet.
+        if let Some(leader) = self.0.take() {
+            let _ = kill_process_group(leader, Signal::KILL);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    async fn lines(mut text: &[u8], maximum: usize) -> Vec<Option<String>> {
+        let mut lines = Vec::new();
+        loop {
+            match read_line(&mut text, maximum).await.unwrap() {
+                Line::Complete(line) => lines.push(Some(String::from_utf8(line).unwrap())),
+                Line::TooLong => {
+                    lines.push(None);
+                    skip_line(&mut text).await.unwrap();
+                }
+                Line::End => return lines,
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn lines_are_read_up_to_a_maximum() {
+        let some = |text: &str| Some(text.to_owned());
+        assert_eq!(
+            lines(b"a\n\nabc\nabcd\nab", 3).await,
+            [some("a"), some(""), some("abc"), None, some("ab")]
+        );
+        assert_eq!(lines(b"", 3).await, []);
+    }
+}

@@ -1,0 +1,149 @@
+//! A session: what its client and its process have in common.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use data_encoding::HEXLOWER;
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use super::router::{Carries, Refusal, Route, Router, Ticket};
+use super::usage::{InUse, Usage};
+use crate::message::{Id, Message};
+
+/// SHA-256 of the client certificate that opened a session.
+pub(crate) type Owner = [u8; 32];
+
+/// Messages on their way to the process. When it does not read, its client has to wait.
+const INBOX_MESSAGES: usize = 4;
+
+/// One client's session with one process.
+#[derive(Debug)]
+pub(crate) struct Session {
+    /// The `Mcp-Session-Id`: 192 random bits, and still of no use to any client but the owner.
+    pub(crate) id: String,
+    pub(crate) owner: Owner,
+    pub(crate) router: Router,
+    pub(crate) usage: Arc<Usage>,
+    /// Cancelled when the session is over, whoever ended it.
+    pub(crate) ended: CancellationToken,
+    inbox: mpsc::Sender<Bytes>,
+    maximum_requests: usize,
+}
+
+/// The messages that answer one request. Dropping it gives back what the request held.
+pub(crate) struct Exchange {
+    pub(crate) messages: mpsc::Receiver<Bytes>,
+    pub(crate) held: Held,
+}
+
+/// A place among the session's requests under way.
+pub(crate) struct Held {
+    session: Arc<Session>,
+    ticket: Ticket,
+    _in_use: InUse,
+}
+
+/// Ends a session unless it is told not to: a client that leaves while its server starts never learns the session's id.
+pub(crate) struct EndOnDrop(Option<Arc<Session>>);
+
+impl Session {
+    /// Also gives the end from which the process reads.
+    pub(crate) fn new(
+        owner: Owner,
+        maximum_requests: usize,
+        ended: CancellationToken,
+    ) -> Result<(Arc<Self>, mpsc::Receiver<Bytes>), getrandom::Error> {
+        let mut random = [0; 24];
+        getrandom::fill(&mut random)?;
+        let (inbox, messages) = mpsc::channel(INBOX_MESSAGES);
+        let session = Self {
+            id: HEXLOWER.encode(&random),
+            owner,
+            router: Router::default(),
+            usage: Usage::new(),
+            ended,
+            inbox,
+            maximum_requests,
+        };
+        Ok((Arc::new(session), messages))
+    }
+
+    /// Sends a request, once the process has room for it.
+    pub(crate) async fn request(
+        self: &Arc<Self>,
+        id: &Id,
+        progress_token: Option<&Id>,
+        line: Bytes,
+        carries: Carries,
+    ) -> Result<Exchange, Refusal> {
+        let (ticket, messages) =
+            self.router.expect(id, progress_token, carries, self.maximum_requests)?;
+        let held = Held { session: Arc::clone(self), ticket, _in_use: self.usage.enter() };
+        self.send(line).await?;
+        Ok(Exchange { messages, held })
+    }
+
+    /// Sends a message that has no answer, once the process has room for it.
+    pub(crate) async fn send(&self, line: Bytes) -> Result<(), Refusal> {
+        tokio::select! {
+            sent = self.inbox.send(line) => sent.map_err(|_| Refusal::Closed),
+            () = self.ended.cancelled() => Err(Refusal::Closed),
+        }
+    }
+
+    /// Sends a message if there is room for it now.
+    pub(crate) fn try_send(&self, line: Bytes) {
+        let _ = self.inbox.try_send(line);
+    }
+
+    /// Gives a message of the server to its client. Waits for a client that is slow to read.
+    pub(crate) async fn deliver(&self, message: &Message) -> bool {
+        let mut route = self.router.route(message);
+        // At most twice: a stream may be gone, and then the message is kept for the next one.
+        while let Route::To(stream) = route {
+            tokio::select! {
+                // A process may end right after its answer, which is to arrive.
+                biased;
+                sent = stream.send(message.line.clone()) => match sent {
+                    Ok(()) => return true,
+                    Err(_) => route = self.router.keep(&message.line),
+                },
+                () = self.ended.cancelled() => return false,
+            }
+        }
+        matches!(route, Route::Kept)
+    }
+
+    pub(crate) fn end(&self) {
+        self.ended.cancel();
+    }
+
+    pub(crate) fn is_over(&self) -> bool {
+        self.ended.is_cancelled()
+    }
+
+    pub(crate) fn end_on_drop(self: &Arc<Self>) -> EndOnDrop {
+        EndOnDrop(Some(Arc::clone(self)))
+    }
+}
+
+impl EndOnDrop {
+    pub(crate) fn disarm(mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for EndOnDrop {
+    fn drop(&mut self) {
+        if let Some(session) = &self.0 {
+            session.end();
+        }
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.session.router.forget(&self.ticket);
+    }
+}
