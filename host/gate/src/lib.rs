@@ -1,0 +1,25 @@
+//! The mTLS side: handshakes, the connections that come of them, and the record of both.
+//!
+//! A [`Gate`] listens. Each client must present a certificate and prove that it has the key; a
+//! [`Judge`] says whether the client may come in, and a [`Service`] gets the connection. One
+//! [`AuditRecord`] tells how each attempt ended. Knows no policies and no MCP.
+#![deny(missing_docs)]
+
+mod attempt;
+mod audit;
+mod connection;
+mod error;
+mod gate;
+mod judge;
+mod options;
+mod tls;
+
+pub use audit::{
+    AuditRecord, AuditVerdict, Auditor, CertificateSummary, PolicyPart, TracingAuditor,
+};
+pub use connection::{Connection, Service};
+pub use error::{GateError, IdentityError};
+pub use gate::{Ended, Gate, IdentitySwap};
+pub use judge::{Judge, MAXIMUM_CERTIFICATES};
+pub use options::{GateOptions, Resumption};
+pub use tls::{ClientStream, ServerIdentity, TlsVersion, alert_for};
