@@ -19,7 +19,7 @@ const MAXIMUM_BYTES: u64 = 1024 * 1024;
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub(crate) struct Config {
     /// The policies in the order of asking.
-    pub(crate) chain: Vec<ChainStep>,
+    pub(crate) chain: Vec<Spanned<ChainStep>>,
     pub(crate) listen: Listen,
     #[serde(default)]
     pub(crate) engine: EngineSection,
@@ -36,13 +36,23 @@ pub(crate) struct Config {
 #[serde(untagged, expecting = "a policy's name, or { any = [\"NAME\", …] }")]
 pub(crate) enum ChainStep {
     Any(AnyGroup),
-    One(Spanned<String>),
+    One(String),
+}
+
+impl ChainStep {
+    /// The policies that it names.
+    pub(crate) fn names(&self) -> &[String] {
+        match self {
+            Self::Any(group) => &group.any,
+            Self::One(name) => std::slice::from_ref(name),
+        }
+    }
 }
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct AnyGroup {
-    pub(crate) any: Vec<Spanned<String>>,
+    pub(crate) any: Vec<String>,
 }
 
 #[derive(Debug, Deserialize)]

@@ -10,16 +10,23 @@ use serde::Serialize;
 #[derive(Debug, Serialize)]
 pub(crate) struct Mistake {
     file: String,
-    /// Counted from 1.
-    line: Option<usize>,
-    /// Counted from 1, in characters.
-    column: Option<usize>,
+    #[serde(flatten)]
+    place: Option<Box<Place>>,
     key: Option<String>,
     problem: String,
     hint: Option<String>,
+}
+
+/// A place in a file.
+#[derive(Debug, Serialize)]
+struct Place {
+    /// Counted from 1.
+    line: usize,
+    /// Counted from 1, in characters.
+    column: usize,
     /// The line itself, for the text form.
     #[serde(skip)]
-    excerpt: Option<String>,
+    excerpt: String,
 }
 
 impl Mistake {
@@ -27,12 +34,10 @@ impl Mistake {
     pub(crate) fn file(path: &Path, problem: &str) -> Self {
         Self {
             file: path.display().to_string(),
-            line: None,
-            column: None,
+            place: None,
             key: None,
             problem: problem.to_owned(),
             hint: None,
-            excerpt: None,
         }
     }
 
@@ -47,13 +52,12 @@ impl Mistake {
         let before = text.get(..span.start).unwrap_or(text);
         let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
         let excerpt = text.get(line_start..).and_then(|rest| rest.lines().next());
-        Self {
-            line: Some(before.matches('\n').count() + 1),
-            column: Some(before.get(line_start..).unwrap_or("").chars().count() + 1),
-            excerpt: excerpt.map(str::to_owned),
-            ..Self::file(path, problem)
-        }
-        .key(key)
+        let place = Place {
+            line: before.matches('\n').count() + 1,
+            column: before.get(line_start..).unwrap_or("").chars().count() + 1,
+            excerpt: excerpt.unwrap_or("").to_owned(),
+        };
+        Self { place: Some(Box::new(place)), ..Self::file(path, problem) }.key(key)
     }
 
     /// What the TOML reader found.
@@ -88,17 +92,17 @@ impl Mistake {
 impl fmt::Display for Mistake {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.file)?;
-        if let (Some(line), Some(column)) = (self.line, self.column) {
-            write!(f, ":{line}:{column}")?;
+        if let Some(place) = &self.place {
+            write!(f, ":{}:{}", place.line, place.column)?;
         }
         if let Some(key) = &self.key {
             write!(f, ": {key}")?;
         }
         write!(f, ": {}", self.problem)?;
-        if let (Some(line), Some(column), Some(excerpt)) = (self.line, self.column, &self.excerpt) {
-            let margin = line.to_string();
+        if let Some(place) = &self.place {
+            let (margin, column) = (place.line.to_string(), place.column);
             let gap = " ".repeat(margin.len());
-            write!(f, "\n {gap} |\n {margin} | {excerpt}\n {gap} | {:>column$}", "^")?;
+            write!(f, "\n {gap} |\n {margin} | {}\n {gap} | {:>column$}", place.excerpt, "^")?;
         }
         if let Some(hint) = &self.hint {
             write!(f, "\n\nhint: {hint}")?;
@@ -155,11 +159,15 @@ mod tests {
         Mistake::toml(Path::new("portcullis.toml"), text, &error)
     }
 
+    fn line_and_column(mistake: &Mistake) -> Option<(usize, usize)> {
+        mistake.place.as_ref().map(|place| (place.line, place.column))
+    }
+
     #[test]
     fn an_unknown_key_is_shown_with_its_line_and_the_nearest_known_one() {
         let text = "chain = [\"a\"]\n[listen]\nadress = \"127.0.0.1:1\"\ncertificate = \"c\"\n";
         let mistake = toml_mistake(text);
-        assert_eq!((mistake.line, mistake.column), (Some(3), Some(1)));
+        assert_eq!(line_and_column(&mistake), Some((3, 1)));
         assert_eq!(mistake.key.as_deref(), Some("listen.adress"));
         assert_eq!(mistake.hint.as_deref(), Some("did you mean `address`?"));
     }
@@ -168,7 +176,7 @@ mod tests {
     fn a_chain_below_a_section_is_recognized() {
         let text = "[listen]\naddress = \"127.0.0.1:1\"\ncertificate = \"c\"\nchain = [\"a\"]\n";
         let mistake = toml_mistake(text);
-        assert_eq!(mistake.line, Some(4));
+        assert_eq!(line_and_column(&mistake), Some((4, 1)));
         assert_eq!(mistake.hint.as_deref(), Some("`chain` belongs above the first [section]"));
     }
 
@@ -176,7 +184,8 @@ mod tests {
     fn a_value_of_the_wrong_type_is_shown_where_it_stands() {
         let text = "chain = [\"a\"]\n[listen]\naddress = \"nowhere\"\ncertificate = \"c\"\n";
         let mistake = toml_mistake(text);
-        assert_eq!((mistake.line, mistake.key.as_deref()), (Some(3), Some("listen.address")));
+        assert_eq!(line_and_column(&mistake), Some((3, 11)));
+        assert_eq!(mistake.key.as_deref(), Some("listen.address"));
     }
 
     #[test]

@@ -26,35 +26,16 @@ pub(crate) fn load_chain(file: &ConfigFile, plugins: &Path) -> Result<Chain, Mis
     let engine = Engine::new(options)
         .map_err(|error| file.mistake_in("[engine]", "engine", &with_causes(&error)))?;
     let loader = Loader { file, plugins, engine };
-    let steps = file
-        .config
-        .chain
-        .iter()
-        .map(|step| match step {
-            ChainStep::One(name) => Ok(Step::One(loader.member(name)?)),
-            ChainStep::Any(group) => {
-                let members = group.any.iter().map(|name| loader.member(name));
-                Ok(Step::Any(members.collect::<Result<_, Mistake>>()?))
-            }
-        })
-        .collect::<Result<_, Mistake>>()?;
+    let steps =
+        file.config.chain.iter().map(|step| loader.step(step)).collect::<Result<_, Mistake>>()?;
     Chain::new(steps, Arc::new(NotConfigured))
         .map_err(|error| file.mistake_in("chain", "chain", &error.to_string()))
 }
 
 /// A section that no chain names is a mistake: its author believes that it is in force.
 fn check_names(file: &ConfigFile) -> Result<(), Mistake> {
-    let named: Vec<&str> = file
-        .config
-        .chain
-        .iter()
-        .flat_map(|step| match step {
-            ChainStep::One(name) => std::slice::from_ref(name),
-            ChainStep::Any(group) => group.any.as_slice(),
-        })
-        .map(|name| name.get_ref().as_str())
-        .collect();
-    match file.config.policies.keys().find(|name| !named.contains(&name.as_str())) {
+    let named = file.config.chain.iter().flat_map(|step| step.get_ref().names());
+    match file.config.policies.keys().find(|name| !named.clone().any(|other| other == *name)) {
         Some(name) => Err(section_mistake(file, name, "the chain does not name this policy")
             .hint(&format!("add \"{name}\" to `chain`, or remove the section"))),
         None => Ok(()),
@@ -85,33 +66,44 @@ struct Loader<'a> {
 }
 
 impl Loader<'_> {
-    fn member(&self, name: &Spanned<String>) -> Result<Member, Mistake> {
+    fn step(&self, step: &Spanned<ChainStep>) -> Result<Step, Mistake> {
+        match step.get_ref() {
+            ChainStep::Any(group) => {
+                let members = group.any.iter().map(|name| self.member(step, name));
+                Ok(Step::Any(members.collect::<Result<_, _>>()?))
+            }
+            ChainStep::One(name) => Ok(Step::One(self.member(step, name)?)),
+        }
+    }
+
+    fn member(&self, step: &Spanned<ChainStep>, name: &str) -> Result<Member, Mistake> {
         let defaults = PolicySection::default();
-        let section = self.file.config.policies.get(name.get_ref()).unwrap_or(&defaults);
+        let section = self.file.config.policies.get(name).unwrap_or(&defaults);
         let source = PolicySource {
-            name: name.get_ref().clone(),
-            component: self.component(name, section)?,
+            name: name.to_owned(),
+            component: self.component(step, name, section)?,
             settings: json(&toml::Value::Table(section.settings.clone())).to_string(),
-            assets: self.assets(name.get_ref(), section)?,
+            assets: self.assets(name, section)?,
             limits: limits(section),
         };
         let policy = Policy::load(&self.engine, source)
-            .map_err(|error| section_mistake(self.file, name.get_ref(), &with_causes(&error)))?;
+            .map_err(|error| section_mistake(self.file, name, &with_causes(&error)))?;
         Ok(Member { policy: Arc::new(policy), shadow: section.mode == Mode::Shadow })
     }
 
     fn component(
         &self,
-        name: &Spanned<String>,
+        step: &Spanned<ChainStep>,
+        name: &str,
         section: &PolicySection,
     ) -> Result<Vec<u8>, Mistake> {
         if let Some(named) = &section.component {
-            let key = format!("policies.{}.component", name.get_ref());
+            let key = format!("policies.{name}.component");
             return self.file.read_named(named, &key, MAXIMUM_COMPONENT_BYTES);
         }
-        let path: PathBuf = self.plugins.join(format!("{}.wasm", name.get_ref()));
+        let path: PathBuf = self.plugins.join(format!("{name}.wasm"));
         read_bounded(&path, MAXIMUM_COMPONENT_BYTES).map_err(|problem| {
-            self.file.mistake(name, "chain", &format!("`{}`: {problem}", path.display())).hint(
+            self.file.mistake(step, "chain", &format!("`{}`: {problem}", path.display())).hint(
                 "name the directory of the components with `--plugins`, or one with `component`",
             )
         })
