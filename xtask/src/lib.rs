@@ -3,3 +3,4 @@
 //! It is a library too, so that tests can build the guest components that they need: [`components::build`].
 
 pub mod components;
+pub mod peers;

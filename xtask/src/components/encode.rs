@@ -2,6 +2,7 @@
 
 use anyhow::{Context as _, Result, bail};
 use wit_component::{ComponentEncoder, DecodedWasm};
+use wit_parser::WorldItem;
 
 /// Makes the component of a core module that carries its WIT, as wit-bindgen leaves it.
 ///
@@ -24,13 +25,15 @@ pub(super) fn component(module: &[u8]) -> Result<Vec<u8>> {
     Ok(component)
 }
 
+/// The interfaces and functions that a component imports.
 fn imports(component: &[u8]) -> Result<Vec<String>> {
-    match wit_component::decode(component)? {
-        DecodedWasm::Component(resolve, world) => Ok(resolve.worlds[world]
-            .imports
-            .keys()
-            .map(|key| resolve.name_world_key(key))
-            .collect()),
+    let (resolve, world) = match wit_component::decode(component)? {
+        DecodedWasm::Component(resolve, world) => (resolve, world),
         DecodedWasm::WitPackage(..) => bail!("it is a WIT package"),
-    }
+    };
+    let imports = resolve.worlds[world].imports.iter();
+    Ok(imports
+        .filter(|(_, item)| !matches!(item, WorldItem::Type { .. }))
+        .map(|(key, _)| resolve.name_world_key(key))
+        .collect())
 }

@@ -1,0 +1,23 @@
+//! `cargo xtask test`: prepares what the tests need, and runs them all.
+
+use std::ffi::OsString;
+
+use anyhow::{Context as _, Result, ensure};
+
+use crate::{build, components, peers};
+
+/// Builds the components and the gate, fetches the peers, and runs the tests with these further arguments of cargo.
+pub fn run(arguments: &[OsString]) -> Result<()> {
+    eprintln!("test: building the policies");
+    components::build_plugins()?;
+    eprintln!("test: fetching the peers");
+    peers::ensure(&components::root())?;
+    eprintln!("test: building the gate");
+    build::gate()?;
+    let status = build::cargo(&["test", "--workspace"])
+        .args(arguments)
+        .status()
+        .context("cannot run cargo")?;
+    ensure!(status.success(), "some tests failed");
+    Ok(())
+}
