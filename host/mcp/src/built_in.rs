@@ -61,7 +61,12 @@ impl BuiltIn {
             return session_not_found();
         }
         parts.extensions.insert(Arc::clone(caller));
-        let response = self.service.handle(Request::from_parts(parts, Full::new(body))).await;
+        let ends = parts.method == Method::DELETE;
+        let mut response = self.service.handle(Request::from_parts(parts, Full::new(body))).await;
+        if ends && response.status() == StatusCode::ACCEPTED {
+            // The Python SDK takes 200 and 204 for success, and warns of anything else.
+            *response.status_mut() = StatusCode::NO_CONTENT;
+        }
         let Some(opened) = response.headers().get(SESSION_ID).and_then(|id| id.to_str().ok())
         else {
             return response;

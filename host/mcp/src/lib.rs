@@ -34,6 +34,7 @@
 
 mod built_in;
 mod caller;
+mod connection;
 mod message;
 mod options;
 mod origin;

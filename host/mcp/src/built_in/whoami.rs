@@ -64,7 +64,10 @@ struct Policy {
     outcome: String,
     /// Why it did not accept.
     code: Option<String>,
+    // Validators do not know schemars' "uint64", and say so for every answer.
+    #[schemars(with = "i64")]
     elapsed_us: u64,
+    #[schemars(with = "i64")]
     memory_bytes: u64,
 }
 

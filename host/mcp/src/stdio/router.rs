@@ -156,11 +156,13 @@ impl Router {
         }
     }
 
-    /// Keeps a message whose stream turned out to be gone.
-    pub(crate) fn keep(&self, line: &Bytes) -> Route {
-        let mut streams = self.streams();
-        streams.listener = None;
-        streams.offer_listener(line)
+    /// Finds another place for a message whose stream turned out to be gone.
+    pub(crate) fn keep(&self, message: &Message) -> Route {
+        match message.kind {
+            // An answer belongs on the stream of its request or nowhere.
+            Kind::Response { .. } => Route::Nowhere,
+            _ => self.streams().offer_listener(&message.line),
+        }
     }
 
     /// Takes no more requests, and gives back the streams of those that had no answer.
@@ -284,6 +286,16 @@ mod tests {
         listener = router.listen();
         assert_eq!(listener.try_recv().unwrap(), CHANGED);
         assert!(listener.try_recv().is_err());
+    }
+
+    #[test]
+    fn what_a_client_did_not_wait_for_goes_to_its_listener_unless_it_is_an_answer() {
+        let router = Router::default();
+        let listener = router.listen();
+        assert!(matches!(router.keep(&message(LOG)), Route::To(_)));
+        assert!(matches!(router.keep(&message(ANSWER)), Route::Nowhere));
+        drop(listener);
+        assert!(matches!(router.keep(&message(LOG)), Route::Kept));
     }
 
     #[test]

@@ -100,14 +100,14 @@ impl Session {
     /// Gives a message of the server to its client. Waits for a client that is slow to read.
     pub(crate) async fn deliver(&self, message: &Message) -> bool {
         let mut route = self.router.route(message);
-        // At most twice: a stream may be gone, and then the message is kept for the next one.
+        // A stream may be gone by now.
         while let Route::To(stream) = route {
             tokio::select! {
                 // A process may end right after its answer, which is to arrive.
                 biased;
                 sent = stream.send(message.line.clone()) => match sent {
                     Ok(()) => return true,
-                    Err(_) => route = self.router.keep(&message.line),
+                    Err(_) => route = self.router.keep(message),
                 },
                 () = self.ended.cancelled() => return false,
             }

@@ -1,0 +1,75 @@
+//! What the gate hands over: the one file that knows the gate and the engine.
+
+use std::sync::Arc;
+
+use portcullis_engine::{Certificate, Outcome, PolicyReport};
+use portcullis_gate::{ClientStream, Connection, Service};
+use tokio_util::sync::CancellationToken;
+
+use crate::caller::{Caller, CertificateFacts, PolicyFacts};
+use crate::service::McpService;
+
+impl Service for McpService {
+    async fn serve(
+        &self,
+        stream: ClientStream,
+        connection: Arc<Connection>,
+        shutdown: CancellationToken,
+    ) {
+        let Some(caller) = Caller::of(&connection) else {
+            return tracing::error!(conn.id = connection.id, "a connection without a certificate");
+        };
+        self.serve_connection(stream, Arc::new(caller), shutdown).await;
+    }
+}
+
+impl Caller {
+    /// The client at the other end. None without a certificate, which a gate never hands over.
+    #[must_use]
+    pub fn of(connection: &Connection) -> Option<Self> {
+        let leaf = connection.certificates.first()?;
+        let identity = &connection.identity;
+        let attributes = identity.attributes.iter();
+        Some(Self {
+            principal: identity.principal.clone(),
+            attributes: attributes.map(|known| (known.name.clone(), known.value.clone())).collect(),
+            certificate: CertificateFacts::from(&**leaf),
+            policies: connection.decision.policies.iter().map(PolicyFacts::from).collect(),
+        })
+    }
+}
+
+impl From<&Certificate> for CertificateFacts {
+    fn from(certificate: &Certificate) -> Self {
+        let names = certificate.subject_alt_names().iter();
+        Self {
+            subject: certificate.subject(),
+            issuer: certificate.issuer(),
+            serial_number: certificate.serial_number().to_owned(),
+            sha256: *certificate.sha256(),
+            subject_alt_names: names
+                .map(|name| (name.kind.to_owned(), name.text.clone()))
+                .collect(),
+            not_before: certificate.not_before(),
+            not_after: certificate.not_after(),
+        }
+    }
+}
+
+impl From<&PolicyReport> for PolicyFacts {
+    fn from(report: &PolicyReport) -> Self {
+        let (outcome, code) = match &report.outcome {
+            Outcome::Accepted { .. } => ("accepted", None),
+            Outcome::Failed { code, .. } => ("failed", Some((*code).to_owned())),
+            Outcome::Rejected { code, .. } => ("rejected", Some(code.clone())),
+        };
+        Self {
+            policy: report.policy.clone(),
+            shadow: report.shadow,
+            outcome,
+            code,
+            elapsed_us: u64::try_from(report.elapsed.as_micros()).unwrap_or(u64::MAX),
+            memory_bytes: report.memory_bytes,
+        }
+    }
+}

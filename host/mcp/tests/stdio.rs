@@ -1,0 +1,353 @@
+//! A stdio server behind Streamable HTTP, as its clients see it on the wire: sessions, streams, ends.
+#![allow(clippy::unwrap_used, reason = "helpers of tests")]
+
+mod common;
+
+use common::*;
+use http::{Request, StatusCode};
+use http_body_util::{BodyExt, Full};
+use serde_json::json;
+use tempfile::TempDir;
+
+const PATH: &str = "/hostile/mcp";
+
+struct Fixture {
+    service: portcullis_mcp::McpService,
+    client: Client,
+    pid_file: std::path::PathBuf,
+    _directory: TempDir,
+}
+
+async fn fixture(change: impl FnOnce(&mut portcullis_mcp::StdioServer)) -> Fixture {
+    let directory = tempfile::tempdir().unwrap();
+    let pid_file = directory.path().join("pid");
+    let mut server = hostile(&pid_file);
+    change(&mut server);
+    let service = service(vec![server]);
+    let client = Client::connect(&service, &caller(1, "alice")).await;
+    Fixture { service, client, pid_file, _directory: directory }
+}
+
+impl Fixture {
+    async fn all_processes_gone(&self) {
+        until(|| !processes(&self.pid_file).into_iter().any(is_alive)).await;
+    }
+}
+
+#[tokio::test]
+async fn messages_pass_byte_for_byte() {
+    let mut f = fixture(|_| {}).await;
+    let session = f.client.initialize(PATH).await;
+    let body = r#"{ "z":[1.0e5, 12345678901234567890123,"\u00e9\/é"],"jsonrpc":"2.0","id": 7 ,"method":"echo","a":null}"#;
+    let mut response = f.client.post(PATH, &session, body).await;
+    assert_eq!(response.headers()["content-type"], "text/event-stream");
+    let answer = text(response.body_mut()).await.unwrap();
+    assert_eq!(answer, format!(r#"{{"jsonrpc":"2.0","id":7,"result":{body}}}"#));
+    assert_eq!(text(response.body_mut()).await, None, "an answer ends its stream");
+}
+
+#[tokio::test]
+async fn http2_serves_streams_at_the_same_time() {
+    let f = fixture(|_| {}).await;
+    let mut client = Client::connect_http2(&f.service, &caller(1, "alice")).await;
+    let session = client.initialize(PATH).await;
+    let mut listener = client.get(PATH, &session).await;
+    let mut waiting = client.post(PATH, &session, &request(1, "hang")).await;
+    assert_eq!(client.ask(&session, 2, "echo").await["result"]["id"], 2);
+    client.ask(&session, 3, "tell-everybody").await;
+    let news = message(listener.body_mut()).await.unwrap();
+    assert_eq!(news["method"], "notifications/tools/list_changed");
+    assert_eq!(client.delete(PATH, &session).await, StatusCode::NO_CONTENT);
+    let error = message(waiting.body_mut()).await.unwrap();
+    assert_eq!((&error["id"], &error["error"]["code"]), (&json!(1), &json!(-32603)));
+    assert_eq!(message(listener.body_mut()).await, None);
+    f.all_processes_gone().await;
+}
+
+#[tokio::test]
+async fn notifications_are_accepted_and_cancelled_requests_end() {
+    let mut f = fixture(|_| {}).await;
+    let session = f.client.initialize(PATH).await;
+    let mut waiting = f.client.post(PATH, &session, &request(1, "hang")).await;
+    let mut other = Client::connect(&f.service, &caller(1, "alice")).await;
+    let cancel = r#"{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":1}}"#;
+    let response = other.post(PATH, &session, cancel).await;
+    assert_eq!(response.status(), StatusCode::ACCEPTED);
+    assert_eq!(text(waiting.body_mut()).await, None);
+}
+
+#[tokio::test]
+async fn progress_comes_before_the_answer_of_its_request() {
+    let mut f = fixture(|_| {}).await;
+    let session = f.client.initialize(PATH).await;
+    let body =
+        r#"{"jsonrpc":"2.0","id":1,"method":"progress","params":{"_meta":{"progressToken":"t"}}}"#;
+    let mut response = f.client.post(PATH, &session, body).await;
+    let progress = message(response.body_mut()).await.unwrap();
+    assert_eq!(progress["method"], "notifications/progress");
+    assert_eq!(message(response.body_mut()).await.unwrap()["id"], 1);
+}
+
+#[tokio::test]
+async fn a_servers_question_and_its_clients_answer_make_a_round_trip() {
+    let mut f = fixture(|_| {}).await;
+    let session = f.client.initialize(PATH).await;
+    let mut response = f.client.post(PATH, &session, &request(4, "ask")).await;
+    let question = message(response.body_mut()).await.unwrap();
+    assert_eq!(question["method"], "roots/list");
+    let mut other = Client::connect(&f.service, &caller(1, "alice")).await;
+    let roots = r#"{"jsonrpc":"2.0","id":"q1","result":{"roots":[]}}"#;
+    assert_eq!(other.post(PATH, &session, roots).await.status(), StatusCode::ACCEPTED);
+    let answer = message(response.body_mut()).await.unwrap();
+    assert_eq!(answer["id"], 4);
+    assert_eq!(answer["result"]["result"]["roots"], json!([]));
+}
+
+#[tokio::test]
+async fn news_waits_for_a_stream() {
+    let mut f = fixture(|_| {}).await;
+    let session = f.client.initialize(PATH).await;
+    f.client.ask(&session, 1, "tell-everybody").await;
+    let mut listener = f.client.get(PATH, &session).await;
+    assert_eq!(listener.status(), StatusCode::OK);
+    let news = message(listener.body_mut()).await.unwrap();
+    assert_eq!(news["method"], "notifications/tools/list_changed");
+}
+
+#[tokio::test]
+async fn lines_that_are_no_messages_are_left_out() {
+    let mut f = fixture(|_| {}).await;
+    let session = f.client.initialize(PATH).await;
+    assert_eq!(f.client.ask(&session, 1, "garbage").await["result"], json!({}));
+    assert_eq!(f.client.ask(&session, 2, "complain").await["result"], json!({}));
+}
+
+#[tokio::test]
+async fn a_server_that_dies_gives_its_callers_an_error_and_others_nothing() {
+    let mut f = fixture(|_| {}).await;
+    let session = f.client.initialize(PATH).await;
+    let mut bob = Client::connect(&f.service, &caller(2, "bob")).await;
+    let of_bob = bob.initialize(PATH).await;
+    let mut waiting = f.client.post(PATH, &session, &request(1, "hang")).await;
+    let mut second = Client::connect(&f.service, &caller(1, "alice")).await;
+    let error = second.ask(&session, 2, "die").await;
+    assert_eq!((&error["id"], &error["error"]["code"]), (&json!(2), &json!(-32603)));
+    assert_eq!(message(waiting.body_mut()).await.unwrap()["error"]["code"], -32603);
+    let response = second.post(PATH, &session, &request(3, "echo")).await;
+    assert_eq!(response.status(), StatusCode::NOT_FOUND, "the client is to initialize again");
+    assert_eq!(bob.ask(&of_bob, 1, "echo").await["result"]["id"], 1);
+    let again = second.initialize(PATH).await;
+    assert_eq!(second.ask(&again, 4, "echo").await["result"]["id"], 4);
+}
+
+#[tokio::test]
+async fn an_answer_arrives_even_when_the_server_exits_right_after_it() {
+    let mut f = fixture(|_| {}).await;
+    for _ in 0..20 {
+        let session = f.client.initialize(PATH).await;
+        assert_eq!(f.client.ask(&session, 1, "answer-and-exit").await["result"], json!({}));
+    }
+}
+
+#[tokio::test]
+async fn a_message_that_is_too_long_ends_the_session() {
+    let mut f = fixture(|_| {}).await;
+    let session = f.client.initialize(PATH).await;
+    assert_eq!(f.client.ask(&session, 1, "long").await["error"]["code"], -32603);
+    f.all_processes_gone().await;
+}
+
+#[tokio::test]
+async fn a_flood_waits_for_its_reader_and_ends_with_the_session() {
+    let mut f = fixture(|_| {}).await;
+    let session = f.client.initialize(PATH).await;
+    let mut flood = f.client.post(PATH, &session, &request(1, "flood")).await;
+    for _ in 0..1000 {
+        assert!(text(flood.body_mut()).await.is_some());
+    }
+    // Nobody reads now. Ending the session needs no reader.
+    let mut other = Client::connect(&f.service, &caller(1, "alice")).await;
+    assert_eq!(other.delete(PATH, &session).await, StatusCode::NO_CONTENT);
+    f.all_processes_gone().await;
+}
+
+#[tokio::test]
+async fn a_client_that_leaves_frees_its_requests_and_then_its_session() {
+    let idle = std::time::Duration::from_millis(300);
+    let change = |limits: &mut portcullis_mcp::SessionLimits| {
+        limits.idle_timeout = idle;
+        limits.maximum_requests = 2;
+    };
+    let f = fixture(|server| limits(server, change)).await;
+    let mut client = Client::connect(&f.service, &caller(1, "alice")).await;
+    let session = client.initialize(PATH).await;
+    for id in 0..6 {
+        // More than may wait at a time: each has to be forgotten when its client leaves.
+        let mut leaving = Client::connect(&f.service, &caller(1, "alice")).await;
+        let response = leaving.post(PATH, &session, &request(id, "hang")).await;
+        assert_eq!(response.status(), StatusCode::OK);
+        drop(response);
+        leaving.leave().await;
+    }
+    f.all_processes_gone().await;
+    let response = client.post(PATH, &session, &request(9, "echo")).await;
+    assert_eq!(response.status(), StatusCode::NOT_FOUND);
+}
+
+#[tokio::test]
+async fn requests_beyond_the_limit_and_ids_in_use_are_refused() {
+    let f = fixture(|server| limits(server, |limits| limits.maximum_requests = 2)).await;
+    let mut client = Client::connect_http2(&f.service, &caller(1, "alice")).await;
+    let session = client.initialize(PATH).await;
+    let _one = client.post(PATH, &session, &request(1, "hang")).await;
+    let same = client.post(PATH, &session, &request(1, "echo")).await;
+    assert_eq!(same.status(), StatusCode::BAD_REQUEST);
+    let _two = client.post(PATH, &session, &request(2, "hang")).await;
+    let three = client.post(PATH, &session, &request(3, "echo")).await;
+    assert_eq!(three.status(), StatusCode::SERVICE_UNAVAILABLE);
+}
+
+#[tokio::test]
+async fn another_clients_session_is_not_found() {
+    let mut f = fixture(|_| {}).await;
+    let session = f.client.initialize(PATH).await;
+    let mut mallory = Client::connect(&f.service, &caller(2, "mallory")).await;
+    let post = mallory.post(PATH, &session, &request(1, "echo")).await;
+    let unknown = mallory.post(PATH, "0123", &request(1, "echo")).await;
+    assert_eq!((post.status(), unknown.status()), (StatusCode::NOT_FOUND, StatusCode::NOT_FOUND));
+    let (post, unknown) = (post.into_body().collect(), unknown.into_body().collect());
+    assert_eq!(post.await.unwrap().to_bytes(), unknown.await.unwrap().to_bytes());
+    assert_eq!(mallory.get(PATH, &session).await.status(), StatusCode::NOT_FOUND);
+    assert_eq!(mallory.delete(PATH, &session).await, StatusCode::NOT_FOUND);
+    assert_eq!(f.client.ask(&session, 1, "echo").await["result"]["id"], 1);
+}
+
+#[tokio::test]
+async fn the_end_of_a_session_takes_the_servers_children_along() {
+    let mut f = fixture(|_| {}).await;
+    let session = f.client.initialize(PATH).await;
+    let child = f.client.ask(&session, 1, "orphan").await["result"].as_u64().unwrap();
+    let child = u32::try_from(child).unwrap();
+    assert!(is_alive(child));
+    assert_eq!(f.client.delete(PATH, &session).await, StatusCode::NO_CONTENT);
+    until(|| !is_alive(child)).await;
+    f.all_processes_gone().await;
+}
+
+#[tokio::test]
+async fn closing_the_service_ends_every_process() {
+    let mut f = fixture(|_| {}).await;
+    for _ in 0..3 {
+        f.client.initialize(PATH).await;
+    }
+    assert_eq!(processes(&f.pid_file).len(), 3);
+    soon(f.service.close()).await;
+    assert!(!processes(&f.pid_file).into_iter().any(is_alive));
+}
+
+#[tokio::test]
+async fn a_client_that_leaves_while_its_server_starts_leaves_no_process() {
+    let mut f = fixture(|server| {
+        server.environment.insert("NEVER_START".to_owned(), "1".to_owned());
+    })
+    .await;
+    let request = post(PATH, "", &initialize().to_string());
+    let sending = tokio::spawn(async move { f.client.send(request).await });
+    until(|| !processes(&f.pid_file).is_empty()).await;
+    sending.abort();
+    let _ = sending.await;
+    until(|| !processes(&f.pid_file).into_iter().any(is_alive)).await;
+}
+
+#[tokio::test]
+async fn a_server_that_does_not_start_is_a_gateway_error() {
+    let mut f = fixture(|server| {
+        server.environment.insert("NEVER_START".to_owned(), "1".to_owned());
+        limits(server, |limits| limits.start_timeout = std::time::Duration::from_millis(200));
+    })
+    .await;
+    let slow = f.client.post(PATH, "", &initialize().to_string()).await;
+    assert_eq!(slow.status(), StatusCode::GATEWAY_TIMEOUT);
+    assert!(!slow.headers().contains_key("mcp-session-id"));
+    f.all_processes_gone().await;
+
+    let mut f = fixture(|server| server.command = vec!["/nonexistent/server".to_owned()]).await;
+    let mut missing = f.client.post(PATH, "", &initialize().to_string()).await;
+    assert_eq!(missing.status(), StatusCode::BAD_GATEWAY);
+    let error = text(missing.body_mut()).await.unwrap();
+    assert!(error.contains(r#""id":0"#) && !error.contains("nonexistent"), "{error}");
+}
+
+#[tokio::test]
+async fn a_server_inherits_no_secret() {
+    let mut f = fixture(|_| {}).await;
+    let session = f.client.initialize(PATH).await;
+    let names = f.client.ask(&session, 1, "environment").await;
+    let names = names["result"].as_str().unwrap();
+    assert!(names.contains("PATH ") && names.contains("PID_FILE "));
+    assert!(!names.contains("CARGO"), "the test's own environment: {names}");
+}
+
+#[tokio::test]
+async fn one_session_too_many_ends_the_clients_oldest() {
+    let f = fixture(|server| limits(server, |limits| limits.maximum_sessions_per_client = 2)).await;
+    let mut client = Client::connect(&f.service, &caller(1, "alice")).await;
+    let first = client.initialize(PATH).await;
+    let second = client.initialize(PATH).await;
+    client.initialize(PATH).await;
+    let status = client.post(PATH, &first, &request(1, "echo")).await.status();
+    assert_eq!(status, StatusCode::NOT_FOUND);
+    assert_eq!(client.ask(&second, 1, "echo").await["result"]["id"], 1);
+}
+
+#[tokio::test]
+async fn a_shutdown_ends_listeners_and_lets_requests_finish() {
+    let f = fixture(|_| {}).await;
+    let mut client = Client::connect_http2(&f.service, &caller(1, "alice")).await;
+    let session = client.initialize(PATH).await;
+    let mut listener = client.get(PATH, &session).await;
+    let mut asked = client.post(PATH, &session, &request(4, "ask")).await;
+    message(asked.body_mut()).await.unwrap();
+    client.shutdown.cancel();
+    assert_eq!(text(listener.body_mut()).await, None);
+    let mut other = Client::connect(&f.service, &caller(1, "alice")).await;
+    let roots = r#"{"jsonrpc":"2.0","id":"q1","result":{}}"#;
+    other.post(PATH, &session, roots).await;
+    assert_eq!(message(asked.body_mut()).await.unwrap()["id"], 4);
+    soon(client.served).await.unwrap();
+}
+
+#[tokio::test]
+async fn requests_that_are_not_mcp_are_told_why() {
+    let mut f = fixture(|_| {}).await;
+    let good = || post(PATH, "", &initialize().to_string());
+    let with = |name: &'static str, value: &'static str| {
+        let mut request = good();
+        request.headers_mut().insert(name, value.parse().unwrap());
+        request
+    };
+    let big = post(PATH, "", &" ".repeat(5_000_000));
+    let put = Request::put(PATH).header("host", "gate").body(Full::default()).unwrap();
+    for (request, status) in [
+        (with("origin", "https://evil.example"), 403),
+        (with("accept", "text/html"), 406),
+        (with("content-type", "text/plain"), 415),
+        (with("mcp-protocol-version", "2026-07-28"), 400),
+        (post(PATH, "", "{"), 400),
+        (post(PATH, "", "[]"), 400),
+        (post(PATH, "", &request(1, "tools/list")), 400),
+        (post(PATH, "", &request(1, "server/discover")), 400),
+        (post("/other/mcp", "", "{}"), 404),
+        (post("/hostile/mcp/", "", "{}"), 404),
+        (post("/", "", "{}"), 404),
+        (put, 405),
+        (big, 413),
+    ] {
+        let described = format!("{} {:?}", request.uri(), request.headers());
+        let mut client = Client::connect(&f.service, &caller(1, "alice")).await;
+        let response = client.send(request).await;
+        assert_eq!(response.status().as_u16(), status, "{described}");
+    }
+    assert!(processes(&f.pid_file).is_empty(), "none of them starts a process");
+    f.client.initialize(PATH).await;
+}
