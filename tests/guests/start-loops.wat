@@ -1,0 +1,3 @@
+;; Runs before any export does.
+(func $start (loop $forever (br $forever)))
+(start $start)

@@ -1,0 +1,185 @@
+//! The real binary, started with a configuration of its own.
+
+use std::io::{BufRead as _, BufReader};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{Receiver, channel};
+use std::time::Duration;
+
+use portcullis_pki::{Authority, write_private, write_public};
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::pki;
+
+/// Long enough for any machine: who waits so long waits for something that does not come.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// The folder for a gate's files, with its own certificate in it: the configuration, assets and clients' keys go here.
+pub struct Setup {
+    directory: TempDir,
+}
+
+/// A gate that listens. Ends when dropped.
+pub struct Gate {
+    child: Child,
+    address: SocketAddr,
+    lines: Receiver<Value>,
+    setup: Setup,
+}
+
+impl Default for Setup {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Setup {
+    /// A folder with the certificate of the server and of who signed it.
+    #[must_use]
+    pub fn new() -> Self {
+        let setup = Self { directory: TempDir::new().expect("a temporary directory") };
+        let authority: Authority = pki::root("Test servers");
+        let server = authority.issue(&pki::server()).expect("a certificate");
+        write_public(&setup.ca(), &authority.certificate_pem()).expect("a file");
+        write_public(&setup.path("server.pem"), &server.chain_pem).expect("a file");
+        write_private(&setup.path("server.key"), &server.key_pem).expect("a file");
+        setup
+    }
+
+    /// The folder.
+    #[must_use]
+    pub fn directory(&self) -> &Path {
+        self.directory.path()
+    }
+
+    /// A file of this name.
+    #[must_use]
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.directory().join(name)
+    }
+
+    /// What a client trusts the gate by.
+    #[must_use]
+    pub fn ca(&self) -> PathBuf {
+        self.path("server-ca.pem")
+    }
+
+    /// Writes a file that the configuration names.
+    pub fn write(&self, name: &str, content: impl AsRef<[u8]>) {
+        std::fs::write(self.path(name), content).expect("a file");
+    }
+
+    /// Starts the gate with this chain (a TOML array) and these sections, and waits until clients can connect.
+    #[must_use]
+    pub fn start(self, chain: &str, sections: &str) -> Gate {
+        let config = format!(
+            "chain = {chain}\n[listen]\naddress = \"127.0.0.1:0\"\n\
+             certificate = \"server.pem\"\nprivate-key = \"server.key\"\n{sections}"
+        );
+        self.write("portcullis.toml", config);
+        let mut child = Command::new(binary())
+            .args(["run", "--format", "json", "--log-format", "json", "--config"])
+            .arg(self.path("portcullis.toml"))
+            .arg("--plugins")
+            .arg(components())
+            .env_remove("PORTCULLIS_LOG")
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap_or_else(|error| panic!("{}: {error}", binary().display()));
+        let lines = log_of(&mut child);
+        let address = listening(&mut child);
+        Gate { child, address, lines, setup: self }
+    }
+}
+
+impl Gate {
+    /// Where clients connect to.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// What it was started with.
+    #[must_use]
+    pub fn setup(&self) -> &Setup {
+        &self.setup
+    }
+
+    /// The audit line of the next client. A test that counts on the order has its clients come one by one.
+    #[must_use]
+    pub fn next_audit(&self) -> Value {
+        loop {
+            let line = self.lines.recv_timeout(PATIENCE).expect("another line in the log");
+            if line["target"] == "portcullis::audit" && line["verdict"].is_string() {
+                return line;
+            }
+        }
+    }
+}
+
+impl Drop for Gate {
+    fn drop(&mut self) {
+        // A test that fails must not leave a gate behind, and one that passes has no more use for it.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Where `cargo xtask components` puts the components.
+#[must_use]
+pub fn components() -> PathBuf {
+    prepared(target().join("components"))
+}
+
+/// A component by its name.
+#[must_use]
+pub fn component(name: &str) -> Vec<u8> {
+    let path = prepared(components().join(name).with_extension("wasm"));
+    std::fs::read(&path).expect("a component that is there")
+}
+
+fn binary() -> PathBuf {
+    prepared(target().join("debug").join(format!("portcullis{}", std::env::consts::EXE_SUFFIX)))
+}
+
+fn target() -> PathBuf {
+    let repository = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the repository");
+    std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| repository.join("target"), PathBuf::from)
+}
+
+fn prepared(path: PathBuf) -> PathBuf {
+    assert!(path.exists(), "{} is missing: `cargo xtask test` prepares it", path.display());
+    path
+}
+
+/// The lines of its standard error, as long as it runs: whoever stops reading makes it wait.
+fn log_of(child: &mut Child) -> Receiver<Value> {
+    let stderr = BufReader::new(child.stderr.take().expect("a pipe"));
+    let (sender, lines) = channel();
+    std::thread::spawn(move || {
+        for line in stderr.lines().map_while(Result::ok) {
+            let value = serde_json::from_str(&line).unwrap_or_else(|_| Value::String(line.clone()));
+            if !value.is_object() {
+                // Not its log: a panic, or what it says when it cannot start.
+                eprintln!("gate: {line}");
+            }
+            // A gate that is gone has no more listener.
+            let _ = sender.send(value);
+        }
+    });
+    lines
+}
+
+fn listening(child: &mut Child) -> SocketAddr {
+    let mut line = String::new();
+    let mut stdout = BufReader::new(child.stdout.take().expect("a pipe"));
+    stdout.read_line(&mut line).expect("a line on standard output");
+    let event: Value = serde_json::from_str(&line)
+        .unwrap_or_else(|_| panic!("the gate did not start; it printed {line:?}"));
+    assert_eq!(event["event"], "listening");
+    event["address"].as_str().and_then(|text| text.parse().ok()).expect("an address")
+}

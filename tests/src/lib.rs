@@ -1,0 +1,15 @@
+//! What the tests that cross crates share: a test CA, guests written in WAT, a gate that runs, peers that talk to it.
+//!
+//! `cargo xtask test` builds the binary and the components and fetches the peers; a test that misses one says so.
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "this is how a test fails"
+)]
+
+pub mod client;
+pub mod gate;
+pub mod guest;
+pub mod judge;
+pub mod pki;
