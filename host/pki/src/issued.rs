@@ -2,6 +2,9 @@
 
 use std::fmt;
 
+use aws_lc_rs::digest;
+use data_encoding::HEXLOWER;
+
 /// A certificate for a key that its owner keeps.
 #[derive(Clone, Debug)]
 pub struct Certified {
@@ -24,6 +27,15 @@ pub struct Issued {
     pub chain_pem: String,
     /// The private key, PKCS #8 in PEM. A secret.
     pub key_pem: String,
+}
+
+impl Issued {
+    /// SHA-256 of the certificate in lower-case hexadecimal, as a pin list has it.
+    #[must_use]
+    pub fn sha256_hex(&self) -> String {
+        let sha256 = digest::digest(&digest::SHA256, &self.certificate_der);
+        HEXLOWER.encode(sha256.as_ref())
+    }
 }
 
 /// Without the private key.

@@ -123,6 +123,14 @@ fn a_leaf_names_its_own_key_and_its_issuers() {
 }
 
 #[test]
+fn the_sha256_of_a_certificate_is_what_openssl_calls_its_fingerprint() {
+    let issued = root().issue(&Profile::client("leaf", VALIDITY)).unwrap();
+    let printed = openssl(&["x509", "-noout", "-fingerprint", "-sha256"], &issued.certificate_pem);
+    let fingerprint = printed.trim().split_once('=').unwrap().1;
+    assert_eq!(fingerprint.replace(':', "").to_lowercase(), issued.sha256_hex());
+}
+
+#[test]
 fn serial_numbers_are_random_positive_and_long() {
     let root = root();
     let serial = || {
