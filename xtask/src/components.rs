@@ -148,7 +148,8 @@ fn modules_folder() -> PathBuf {
     target_folder().join("wasm")
 }
 
-fn target_folder() -> PathBuf {
+/// The folder of everything that is built.
+pub(crate) fn target_folder() -> PathBuf {
     env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from)
 }
 

@@ -10,10 +10,10 @@ use std::path::PathBuf;
 use anyhow::{Context as _, Result, ensure};
 use portcullis_pki::write_public;
 
-use crate::demo::client::{Client, Seen};
+use crate::demo::client::Client;
 use crate::demo::gate::Gate;
 use crate::demo::people::People;
-use crate::{build, components, peers};
+use crate::{build, components, peers, s_client};
 
 /// One client, and how it must fare.
 struct Scene {
@@ -90,7 +90,7 @@ fn configuration(people: &People, time_server: &std::path::Path) -> String {
         "chain = [\"ca-chain\", \"pin-list\"]\n\n\
          [listen]\naddress = \"127.0.0.1:0\"\ncertificate = \"server.pem\"\nprivate-key = \"server.key\"\n\n\
          [policies.ca-chain]\nassets = {{ anchors = \"{}\" }}\n\
-         settings = {{ principal = \"subject-common-name\" }}\n\n\
+         settings = {{ principal = \"common-name\" }}\n\n\
          [policies.pin-list]\nassets = {{ pins = \"{}\" }}\n\n\
          [servers.time]\ncommand = [{:?}]\n",
         people.anchors(),
@@ -101,24 +101,22 @@ fn configuration(people: &People, time_server: &std::path::Path) -> String {
 
 /// One client after the other, each with what it saw and what the operator sees.
 fn play(client: &Client, gate: &mut Gate) -> Result<bool> {
-    println!("\n{:<16} {:<24} {:<22} audit", "client", "sees", "code");
+    println!("\n{:<15} {:<33} {:<15} audit", "client", "sees", "code");
     let mut as_expected = true;
     for scene in &SCENES {
-        let seen = client.who_am_i(scene.identity)?;
+        let seen = client.knock(scene.identity)?;
         let audit = gate.next_audit()?;
-        let code = audit["code"].as_str().unwrap_or_default().to_owned();
-        let fared = match (scene.refused, &seen) {
-            (None, Seen::Answer(answer)) => answer.contains("agent-1"),
-            (Some((alert, wanted)), Seen::Alert(number)) => {
-                client::alert_name(*number) == alert && code == wanted
-            }
-            _ => false,
+        let code = audit["code"].as_str().unwrap_or_default();
+        let alert = seen.map(s_client::alert_name);
+        let fared = match scene.refused {
+            None => alert.is_none() && audit["verdict"] == "accepted",
+            Some(wanted) => alert.map(|alert| (alert, code)) == Some(wanted),
         };
         as_expected &= fared;
         println!(
-            "{:<16} {:<24} {:<22} {}{}",
+            "{:<15} {:<33} {:<15} {}{}",
             scene.name,
-            seen.to_string(),
+            alert.map_or_else(|| "an HTTP answer".to_owned(), |alert| format!("alert {alert}")),
             code,
             gate::summary(&audit),
             if fared { "" } else { "   <- NOT AS EXPECTED" },
@@ -130,7 +128,9 @@ fn play(client: &Client, gate: &mut Gate) -> Result<bool> {
 /// What the accepted client finds behind the gate.
 fn show_servers(client: &Client) -> Result<()> {
     println!("\nthe accepted client asks the built-in server who it is:\n");
-    println!("{}\n", client.call("/portcullis/mcp", "whoami", "{}")?);
+    let whoami = client.call("/portcullis/mcp", "whoami", "{}")?;
+    ensure!(whoami.contains("agent-1"), "whoami answered `{whoami}`");
+    println!("{whoami}\n");
     println!("and mcp-server-time for the time in Lisbon:\n");
     let time = client.call("/time/mcp", "get_current_time", r#"{"timezone":"Europe/Lisbon"}"#)?;
     ensure!(time.contains("Europe/Lisbon"), "mcp-server-time answered `{time}`");

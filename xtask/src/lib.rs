@@ -7,4 +7,5 @@ mod build;
 pub mod components;
 pub mod demo;
 pub mod peers;
+pub mod s_client;
 pub mod test;

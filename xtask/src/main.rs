@@ -1,5 +1,6 @@
 //! `cargo xtask`: the subcommands live in modules of their own, this only chooses one.
 
+use std::ffi::OsString;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
@@ -14,13 +15,34 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Build the policies of plugins/ as components into target/components.
+    /// Measure: ratios against a baseline of the same run
+    Bench {
+        /// What to measure
+        #[arg(value_parser = ["decide"])]
+        name: String,
+    },
+    /// Build the policies of plugins/ as components into target/components
     Components,
+    /// Play clients of every kind against a gate, and keep it running to try
+    Demo {
+        /// Stop at the end, and fail unless every client fared as it must
+        #[arg(long)]
+        check: bool,
+    },
+    /// Prepare what the tests need, and run them all
+    Test {
+        /// Further arguments for `cargo test`
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<OsString>,
+    },
 }
 
 fn main() -> ExitCode {
     let result = match Arguments::parse().command {
+        Command::Bench { name } => xtask::bench::run(&name),
         Command::Components => xtask::components::run(),
+        Command::Demo { check } => xtask::demo::run(check),
+        Command::Test { arguments } => xtask::test::run(&arguments),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -5,13 +5,13 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::process::{Child, ChildStderr, Command, Stdio};
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result, bail, ensure};
 use serde_json::Value;
 
 use crate::components;
 
 /// A gate that listens. Ends with this.
-pub struct Gate {
+pub(crate) struct Gate {
     child: Child,
     address: SocketAddr,
     log: BufReader<ChildStderr>,
@@ -19,7 +19,7 @@ pub struct Gate {
 
 impl Gate {
     /// Starts it and waits until clients can connect.
-    pub fn start(binary: &Path, config: &Path) -> Result<Self> {
+    pub(crate) fn start(binary: &Path, config: &Path) -> Result<Self> {
         let mut child = Command::new(binary)
             .args(["run", "--format", "json", "--log-format", "json", "--config"])
             .arg(config)
@@ -34,24 +34,22 @@ impl Gate {
         let mut line = String::new();
         BufReader::new(child.stdout.take().context("no standard output")?).read_line(&mut line)?;
         let mut log = BufReader::new(child.stderr.take().context("no standard error")?);
-        if line.is_empty() {
+        let Ok(event) = serde_json::from_str::<Value>(&line) else {
             let mut said = String::new();
             std::io::Read::read_to_string(&mut log, &mut said)?;
-            ensure!(false, "the gate did not start: {said}");
-        }
-        let event: Value = serde_json::from_str(&line)
-            .with_context(|| format!("the gate did not start; it printed `{line}`"))?;
+            bail!("the gate did not start: {said}");
+        };
         let address = event["address"].as_str().context("the gate did not say where it listens")?;
         Ok(Self { address: address.parse()?, child, log })
     }
 
     /// Where clients connect to.
-    pub fn address(&self) -> SocketAddr {
+    pub(crate) fn address(&self) -> SocketAddr {
         self.address
     }
 
     /// The audit line of the next client.
-    pub fn next_audit(&mut self) -> Result<Value> {
+    pub(crate) fn next_audit(&mut self) -> Result<Value> {
         loop {
             let mut line = String::new();
             ensure!(self.log.read_line(&mut line)? > 0, "the gate has ended");
@@ -64,7 +62,7 @@ impl Gate {
     }
 
     /// Shows the audit lines of whoever comes, until the gate ends.
-    pub fn wait(mut self) -> Result<()> {
+    pub(crate) fn wait(mut self) -> Result<()> {
         while let Ok(audit) = self.next_audit() {
             println!("{}", summary(&audit));
         }
@@ -81,7 +79,7 @@ impl Drop for Gate {
 }
 
 /// What of an audit line fits on one.
-pub fn summary(audit: &Value) -> String {
+pub(crate) fn summary(audit: &Value) -> String {
     let text = |key: &str| audit[key].as_str().unwrap_or("-").to_owned();
     let policies: Vec<Value> =
         serde_json::from_str(audit["policies"].as_str().unwrap_or("[]")).unwrap_or_default();

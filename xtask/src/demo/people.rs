@@ -12,13 +12,13 @@ use portcullis_pki::{
 const HOUR: i64 = 60 * 60;
 
 /// Files of a demo: certificates, keys, anchors and pins.
-pub struct People {
+pub(crate) struct People {
     folder: PathBuf,
 }
 
 impl People {
     /// Makes all of them, valid for a day from now.
-    pub fn make(folder: &Path) -> Result<Self> {
+    pub(crate) fn make(folder: &Path) -> Result<Self> {
         let people = Self { folder: folder.to_owned() };
         let now = now()?;
         let day = Validity { not_before: now - HOUR, not_after: now + 24 * HOUR };
@@ -35,7 +35,7 @@ impl People {
         let clients = Authority::root(&Profile::authority("Demo clients", day))?;
         write_public(&people.path(people.anchors()), &clients.certificate_pem())?;
         let strangers = Authority::root(&Profile::authority("Somebody else's clients", day))?;
-        let mut pins = String::from("# SHA-256 of each client's public key\n");
+        let mut pins = String::from("# SHA-256 of each client's certificate\n");
         for (authority, name, profile) in [
             (&clients, "agent", Profile::client("agent-1", day)),
             (&clients, "expired", Profile::client("agent-2", over)),
@@ -51,36 +51,46 @@ impl People {
     }
 
     /// The file of the certificates that clients must descend from.
-    pub fn anchors(&self) -> &'static str {
+    pub(crate) fn anchors(&self) -> &'static str {
         "clients-ca.pem"
     }
 
     /// The file of the pins.
-    pub fn pins(&self) -> &'static str {
+    pub(crate) fn pins(&self) -> &'static str {
         "pins.txt"
     }
 
     /// A file of the demo.
-    pub fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.folder.join(name)
     }
 
-    /// Returns the certificate's SHA-256 in hexadecimal.
+    /// A client's certificate chain and key.
+    pub(crate) fn files(&self, name: &str) -> (PathBuf, PathBuf) {
+        (self.path(&format!("{name}.pem")), self.path(&format!("{name}.key")))
+    }
+
+    /// Returns the certificate's pin.
     fn issue(&self, authority: &Authority, name: &str, profile: &Profile) -> Result<String> {
         let issued = authority.issue(profile)?;
-        write_public(&self.path(&format!("{name}.pem")), &issued.chain_pem)?;
-        write_private(&self.path(&format!("{name}.key")), &issued.key_pem)?;
-        Ok(issued.sha256_hex())
+        let (path, key) = self.files(name);
+        write_public(&path, &issued.chain_pem)?;
+        write_private(&key, &issued.key_pem)?;
+        // "sha256 Fingerprint=AB:CD:…", as an operator would get it.
+        let mut fingerprint = Command::new("openssl");
+        fingerprint.args(["x509", "-noout", "-fingerprint", "-sha256", "-in"]).arg(&path);
+        let printed = openssl(&mut fingerprint)?;
+        let (_, pin) = printed.trim().split_once('=').context("openssl printed no fingerprint")?;
+        Ok(pin.to_owned())
     }
 
     /// For an RSA key of 1,024 bits, which nothing but openssl makes any more.
     fn issue_weak(&self, authority: &Authority, name: &str, profile: &Profile) -> Result<()> {
-        let key = self.path(&format!("{name}.key"));
+        let (chain, key) = self.files(name);
         openssl(Command::new("openssl").args(["genrsa", "-out"]).arg(&key).arg("1024"))?;
-        let public =
-            openssl(Command::new("openssl").args(["pkey", "-pubout", "-in"]).arg(&key))?;
+        let public = openssl(Command::new("openssl").args(["pkey", "-pubout", "-in"]).arg(&key))?;
         let certified = authority.certify(profile, &PublicKey::from_pem(&public)?)?;
-        write_public(&self.path(&format!("{name}.pem")), &certified.chain_pem)?;
+        write_public(&chain, &certified.chain_pem)?;
         Ok(())
     }
 }
