@@ -10,6 +10,7 @@ use crate::clock::Timestamp;
 #[derive(Clone, Debug, Serialize)]
 pub struct Decision {
     /// Whether the client may come in.
+    #[serde(flatten)]
     pub verdict: Verdict,
     /// What each policy that was asked said, in the order of asking.
     pub policies: Vec<PolicyReport>,
@@ -20,11 +21,13 @@ pub struct Decision {
 
 /// Whether the client may come in.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-#[serde(tag = "verdict", rename_all = "kebab-case")]
+#[serde(tag = "verdict")]
 pub enum Verdict {
     /// Every policy of the chain accepts.
+    #[serde(rename = "accepted")]
     Accept(Identity),
     /// One policy rejects, or could not judge.
+    #[serde(rename = "rejected")]
     Reject(Rejection),
 }
 
@@ -69,6 +72,7 @@ pub struct PolicyReport {
     /// Whether it ran in shadow mode: recorded, and without a say.
     pub shadow: bool,
     /// What it said.
+    #[serde(flatten)]
     pub outcome: Outcome,
     /// What it wrote to the log.
     #[serde(skip_serializing_if = "Vec::is_empty")]

@@ -1,0 +1,155 @@
+//! The binary as its users call it: exit codes, and where it points when something is wrong.
+
+use std::path::Path;
+use std::process::{Command, Output};
+
+use portcullis_pki::{Authority, Profile, Validity, write_private, write_public};
+use portcullis_tests::guest;
+use serde_json::Value;
+use tempfile::TempDir;
+
+const VALIDITY: Validity = Validity { not_before: 1_790_000_000, not_after: 1_800_000_000 };
+const CONFIG: &str = "chain = [\"gate\"]\n\n[listen]\naddress = \"127.0.0.1:0\"\n\
+                      certificate = \"server.pem\"\nprivate-key = \"server.key\"\n";
+
+/// A folder with a configuration, its plugins and its certificates.
+struct Setup(TempDir);
+
+impl Setup {
+    fn new(config: &str, component: &[u8]) -> Self {
+        let setup = Self(tempfile::tempdir().expect("a folder"));
+        let authority = Authority::root(&Profile::authority("Test", VALIDITY)).expect("a root");
+        let server = Profile::server("gate", Vec::new(), VALIDITY);
+        let server = authority.issue(&server).expect("a certificate");
+        let client =
+            authority.issue(&Profile::client("client-1", VALIDITY)).expect("a certificate");
+        write_public(&setup.path("server.pem"), &server.chain_pem).expect("written");
+        write_private(&setup.path("server.key"), &server.key_pem).expect("written");
+        write_public(&setup.path("client.pem"), &client.certificate_pem).expect("written");
+        write_private(&setup.path("client.key"), &client.key_pem).expect("written");
+        std::fs::write(setup.path("portcullis.toml"), config).expect("written");
+        std::fs::write(setup.path("gate.wasm"), component).expect("written");
+        setup
+    }
+
+    fn path(&self, name: &str) -> std::path::PathBuf {
+        self.0.path().join(name)
+    }
+
+    fn portcullis(&self, arguments: &[&str]) -> Output {
+        portcullis(self.0.path(), arguments)
+    }
+}
+
+fn portcullis(folder: &Path, arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_portcullis"))
+        .current_dir(folder)
+        .args(arguments)
+        .output()
+        .expect("it runs")
+}
+
+fn json(output: &Output) -> Value {
+    serde_json::from_slice(&output.stdout).expect("JSON on standard output")
+}
+
+fn accepting() -> Vec<u8> {
+    guest::policy_from("")
+}
+
+#[test]
+fn check_prints_the_chain_as_it_will_be_asked_and_succeeds() {
+    let setup = Setup::new(CONFIG, &accepting());
+    let output = setup.portcullis(&["check", "--plugins", ".", "--format", "json"]);
+    assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+    let report = json(&output);
+    assert_eq!(report["chain"][0]["policy"], "gate");
+    assert_eq!(report["chain"][0]["mode"], "enforce");
+    assert_eq!(report["servers"][0]["path"], "/portcullis/mcp");
+}
+
+#[test]
+fn a_mistake_in_the_configuration_exits_with_2_and_points_at_its_line() {
+    let setup = Setup::new(&format!("{CONFIG}adress = 1\n"), &accepting());
+    let output = setup.portcullis(&["check", "--plugins", ".", "--format", "json"]);
+    assert_eq!(output.status.code(), Some(2));
+    let error = &json(&output)["error"];
+    assert_eq!(error["line"], 7);
+    assert_eq!(error["key"], "listen.adress");
+    assert_eq!(error["hint"], "did you mean `address`?");
+}
+
+#[test]
+fn a_missing_component_exits_with_2_and_names_the_file() {
+    let setup = Setup::new(&CONFIG.replace("gate", "absent"), &accepting());
+    let output = setup.portcullis(&["check", "--plugins", ".", "--format", "json"]);
+    assert_eq!(output.status.code(), Some(2));
+    let error = &json(&output)["error"];
+    assert_eq!(error["line"], 1);
+    assert!(error["problem"].as_str().is_some_and(|text| text.contains("absent.wasm")), "{error}");
+}
+
+#[test]
+fn a_policy_that_the_chain_does_not_name_is_a_mistake() {
+    let setup = Setup::new(&format!("{CONFIG}[policies.other]\n"), &accepting());
+    let output = setup.portcullis(&["check", "--plugins", ".", "--format", "json"]);
+    assert_eq!(output.status.code(), Some(2));
+    assert_eq!(json(&output)["error"]["key"], "policies.other");
+}
+
+#[test]
+fn a_server_key_of_another_certificate_is_refused_without_a_word_of_it() {
+    let setup = Setup::new(&CONFIG.replace("server.key", "client.key"), &accepting());
+    let output = setup.portcullis(&["check", "--plugins", "."]);
+    assert_eq!(output.status.code(), Some(2));
+    let key = std::fs::read_to_string(setup.path("client.key")).expect("the key");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(key.lines().all(|line| !said.contains(line)), "{said}");
+}
+
+#[test]
+fn explain_exits_with_0_for_an_acceptance_and_1_for_a_rejection() {
+    let at = ["--plugins", ".", "--format", "json", "--at", "1795000000"];
+    let accepted = Setup::new(CONFIG, &accepting());
+    let output = accepted.portcullis(&[&["explain", "client.pem"][..], &at].concat());
+    assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+    let explanation = json(&output);
+    assert_eq!(explanation["verdict"], "accepted");
+    assert_eq!(explanation["certificates"][0]["subject"], "CN=client-1");
+
+    let trapping = Setup::new(CONFIG, &guest::policy("evaluate-traps"));
+    let output = trapping.portcullis(&[&["explain", "client.pem"][..], &at].concat());
+    assert_eq!(output.status.code(), Some(1));
+    let explanation = json(&output);
+    assert_eq!(explanation["code"], "policy-trapped");
+    assert_eq!(explanation["alert"], "access_denied");
+}
+
+#[test]
+fn a_policy_in_shadow_mode_does_not_decide() {
+    let config = format!("{CONFIG}[policies.gate]\nmode = \"shadow\"\n");
+    let output = Setup::new(&config, &accepting()).portcullis(&["check", "--plugins", "."]);
+    assert_eq!(output.status.code(), Some(2), "a chain that nobody decides in is refused");
+
+    let config = config.replace("[\"gate\"]", "[\"gate\", \"accepts\"]");
+    let setup = Setup::new(&config, &guest::policy("evaluate-traps"));
+    std::fs::write(setup.path("accepts.wasm"), accepting()).expect("written");
+    let output = setup.portcullis(&["explain", "client.pem", "--plugins", ".", "--format", "json"]);
+    assert_eq!(output.status.code(), Some(0));
+    assert_eq!(json(&output)["policies"][0]["code"], "policy-trapped");
+}
+
+#[test]
+fn explaining_a_key_or_garbage_exits_with_2() {
+    let setup = Setup::new(CONFIG, &accepting());
+    std::fs::write(setup.path("garbage"), b"garbage").expect("written");
+    for file in ["client.key", "garbage", "absent"] {
+        let output = setup.portcullis(&["explain", file, "--plugins", "."]);
+        assert_eq!(output.status.code(), Some(2), "{file}");
+    }
+}
+
+#[test]
+fn an_unknown_option_exits_with_2() {
+    assert_eq!(portcullis(Path::new("."), &["run", "--insecure"]).status.code(), Some(2));
+}
