@@ -73,3 +73,38 @@ impl From<&PolicyReport> for PolicyFacts {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn a_client_learns_codes_and_no_details() {
+        let detail = "for the operator".to_owned();
+        let facts = |outcome| {
+            let report = PolicyReport {
+                policy: "pin-list".to_owned(),
+                digest: String::new(),
+                shadow: true,
+                outcome,
+                log: Vec::new(),
+                elapsed: Duration::from_micros(7),
+                memory_bytes: 9,
+            };
+            let facts = PolicyFacts::from(&report);
+            assert!(!format!("{facts:?}").contains("operator"));
+            (facts.outcome, facts.code)
+        };
+        let code = "not-pinned".to_owned();
+        assert_eq!(
+            facts(Outcome::Rejected { code: code.clone(), detail: detail.clone() }),
+            ("rejected", Some(code))
+        );
+        assert_eq!(
+            facts(Outcome::Failed { code: "policy-timeout", detail }),
+            ("failed", Some("policy-timeout".to_owned()))
+        );
+    }
+}

@@ -172,7 +172,10 @@ impl Inner {
         let response = match self.answer(parts, body, caller).await {
             Ok(response) | Err(response) => response,
         };
-        if is_get { response.map(|body| Until::new(body, shutdown).boxed()) } else { response }
+        if is_get && response.status() == StatusCode::OK {
+            return response.map(|body| Until::new(body, shutdown).boxed());
+        }
+        response
     }
 
     async fn answer(
