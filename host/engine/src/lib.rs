@@ -17,6 +17,7 @@ mod load;
 mod name;
 mod policy;
 mod revocation;
+mod settings;
 mod text;
 
 pub use certificate::{

@@ -11,6 +11,7 @@ use crate::bindings::{PolicyWorld, PolicyWorldPre, handshakes};
 use crate::engine::{self, Engine};
 use crate::host::CallState;
 use crate::limits::PolicyLimits;
+use crate::settings::{self, Fault, SchemaError};
 use crate::text::printable;
 
 /// The package of the contract, and the version of it that this host has.
@@ -160,6 +161,24 @@ pub enum LoadError {
         /// What it is.
         what: &'static str,
     },
+    /// The JSON Schema that the policy gives for its settings cannot be used.
+    #[error("policy `{policy}` describes its settings with an unusable JSON Schema: {detail}")]
+    Schema {
+        /// The policy's name.
+        policy: String,
+        /// What is wrong with it.
+        detail: String,
+    },
+    /// A setting is not what the policy's schema allows.
+    #[error("policy `{policy}`: setting `{key}`: {problem}")]
+    Setting {
+        /// The policy's name.
+        policy: String,
+        /// The setting, as a path with dots; empty for the settings as a whole.
+        key: String,
+        /// What is wrong with it, and what was expected.
+        problem: String,
+    },
     /// An import that no policy gets.
     #[error("policy `{policy}` imports `{import}`, which no policy gets")]
     UnknownImport {
@@ -219,6 +238,7 @@ pub(crate) fn load(engine: &Engine, source: &PolicySource) -> Result<Loaded, Loa
         .map_err(|error| wrong_type(source, error))?;
 
     let description = describe(source, loading, &world)?;
+    check_settings(source, &description)?;
     check_assets(source, &description)?;
     let (bytes, preparation) = match snapshot(engine, source)? {
         Some(bytes) => (bytes, Preparation::Snapshot),
@@ -296,6 +316,18 @@ fn describe(
         settings_schema: description.settings_schema,
         assets: description.assets,
         rejection_codes: description.rejection_codes,
+    })
+}
+
+fn check_settings(source: &PolicySource, description: &Description) -> Result<(), LoadError> {
+    let policy = source.name.clone();
+    settings::check(&description.settings_schema, &source.settings).map_err(|error| match error {
+        SchemaError::Fault(Fault { key, problem }) => {
+            LoadError::Setting { policy, key, problem: printable(&problem, MAXIMUM_DETAIL_BYTES) }
+        }
+        SchemaError::Unusable(detail) => {
+            LoadError::Schema { policy, detail: printable(&detail, MAXIMUM_DETAIL_BYTES) }
+        }
     })
 }
 
