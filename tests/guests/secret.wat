@@ -17,9 +17,9 @@
   (if (i32.or (global.get $narrow) (i64.ne (global.get $wide) (i64.const 0))) (then (return (i32.const 1))))
   (if (call $found_elsewhere) (then (return (i32.const 1))))
   (if (call $found_secret (i32.const 0) (call $end_of_memory)) (then (return (i32.const 1))))
-  ;; Four megabytes more, which must be zeros.
+  ;; Two megabytes more, which must be zeros.
   (local.set $fresh (call $end_of_memory))
-  (if (i32.eq (memory.grow (i32.const 64)) (i32.const -1)) (then (unreachable)))
+  (if (i32.eq (memory.grow (i32.const 32)) (i32.const -1)) (then (unreachable)))
   (call $found_any (local.get $fresh) (call $end_of_memory)))
 
 (func $found_secret (param $at i32) (param $end i32) (result i32)

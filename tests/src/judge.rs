@@ -36,23 +36,28 @@ pub fn alone(policy: &Arc<Policy>) -> Chain {
     Chain::new(vec![Step::One(member)], Arc::new(NotConfigured)).expect("one policy is a chain")
 }
 
-/// A handshake of a client with one certificate.
+/// The DER of a client's certificate, of an authority that is gone.
 #[must_use]
-pub fn handshake() -> Arc<Handshake> {
+pub fn certificate() -> Vec<u8> {
     let authority = Authority::root(&Profile::authority("Test root", VALIDITY)).expect("a root");
-    let client = authority.issue(&Profile::client("alice", VALIDITY)).expect("a certificate");
-    handshake_with(Certificate::from_der(client.certificate_der).expect("our own certificate"))
+    authority.issue(&Profile::client("alice", VALIDITY)).expect("a certificate").certificate_der
 }
 
-/// A handshake of a client with this certificate.
+/// A handshake of a client with one certificate.
 #[must_use]
-pub fn handshake_with(certificate: Certificate) -> Arc<Handshake> {
-    Arc::new(Handshake {
-        chain: vec![Arc::new(certificate)],
+pub fn handshake() -> Handshake {
+    handshake_with(vec![Certificate::from_der(certificate()).expect("our own certificate")])
+}
+
+/// A handshake of a client with these certificates, its own first.
+#[must_use]
+pub fn handshake_with(chain: Vec<Certificate>) -> Handshake {
+    Handshake {
+        chain: chain.into_iter().map(Arc::new).collect(),
         time: NOW,
         peer_address: ([192, 0, 2, 1], 49152).into(),
         server_name: Some("gate.example".to_owned()),
-    })
+    }
 }
 
 /// The code of a rejection; nothing for an acceptance.

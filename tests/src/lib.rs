@@ -9,6 +9,7 @@
 )]
 
 pub mod client;
+pub mod der;
 pub mod gate;
 pub mod guest;
 pub mod judge;

@@ -11,7 +11,7 @@ use portcullis_engine::{
 use portcullis_tests::{guest, judge};
 
 const THREADS: usize = 4;
-const DECISIONS_PER_THREAD: usize = 100;
+const DECISIONS_PER_THREAD: usize = 60;
 /// What the engine reserves for each decision that is made at the same time.
 const MEMORIES_PER_PLACE: usize = 8;
 

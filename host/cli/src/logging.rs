@@ -6,8 +6,9 @@ use tracing_subscriber::EnvFilter;
 
 use crate::arguments::LogFormat;
 
-/// rmcp logs the bodies of messages at `info`; only a directive that names it brings that about.
-const ALWAYS: &str = "rmcp=warn";
+/// rmcp logs session ids at `info` and messages at `trace`, and hyper warns of what a peer can cause: only a directive
+/// that names one of them brings that about.
+const ALWAYS: &str = "rmcp=warn,hyper=error";
 
 /// Starts logging. `PORTCULLIS_LOG` takes the directives of tracing-subscriber's `EnvFilter`; `info` by default.
 pub(crate) fn start(format: LogFormat) {

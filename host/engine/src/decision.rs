@@ -1,10 +1,13 @@
 //! What a chain of policies says of a handshake.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Serialize, Serializer};
 
+use crate::certificate::Certificate;
 use crate::clock::Timestamp;
+use crate::revocation::RevocationAnswer;
 
 /// A verdict and how it came about.
 #[derive(Clone, Debug, Serialize)]
@@ -74,6 +77,9 @@ pub struct PolicyReport {
     /// What it said.
     #[serde(flatten)]
     pub outcome: Outcome,
+    /// What it was told about revocation, in the order of asking; the first 64 answers.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub revocation: Vec<RevocationCheck>,
     /// What it wrote to the log.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub log: Vec<LogLine>,
@@ -113,6 +119,21 @@ pub enum Outcome {
     },
 }
 
+/// What a policy asked about one certificate, and was told.
+#[derive(Clone, Debug, Serialize)]
+pub struct RevocationCheck {
+    /// The certificate that it asked about.
+    #[serde(serialize_with = "as_subject")]
+    pub subject: Arc<Certificate>,
+    /// The certificate of whoever issued it.
+    #[serde(serialize_with = "as_subject")]
+    pub issuer: Arc<Certificate>,
+    /// The source that it asked.
+    pub source: String,
+    /// What it was told.
+    pub answer: RevocationAnswer,
+}
+
 /// One line that a policy wrote to the log.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct LogLine {
@@ -132,4 +153,11 @@ impl Decision {
 
 fn as_micros<S: Serializer>(elapsed: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_u64(u64::try_from(elapsed.as_micros()).unwrap_or(u64::MAX))
+}
+
+fn as_subject<S: Serializer>(
+    certificate: &Arc<Certificate>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(&certificate.subject())
 }

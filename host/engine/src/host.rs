@@ -7,7 +7,7 @@ use wasmtime::component::{HasSelf, Linker, Resource, ResourceTable};
 use crate::bindings::{PolicyWorld, certificates, crypto, handshakes, log, revocation};
 use crate::certificate::Certificate;
 use crate::clock::Timestamp;
-use crate::decision::{Attribute, LogLine};
+use crate::decision::{Attribute, LogLine, RevocationCheck};
 use crate::handshake::Handshake;
 use crate::limits::MemoryMeter;
 use crate::revocation::{NotConfigured, Revocation};
@@ -17,6 +17,8 @@ const MAXIMUM_RESOURCES: usize = 4096;
 /// Lines that one call may log, and the bytes kept of each.
 const MAXIMUM_LOG_LINES: usize = 32;
 const MAXIMUM_LOG_BYTES: usize = 1024;
+/// Answers about revocation that are recorded of one call.
+const MAXIMUM_REVOCATION_CHECKS: usize = 64;
 
 /// A certificate that a policy holds.
 #[expect(unreachable_pub, reason = "the bindings re-export it within this crate")]
@@ -33,6 +35,7 @@ pub struct HandshakeResource {
 pub(crate) struct CallState {
     pub(crate) memory: MemoryMeter,
     pub(crate) log: Vec<LogLine>,
+    pub(crate) revocation_checks: Vec<RevocationCheck>,
     resources: ResourceTable,
     revocation: Arc<dyn Revocation>,
     time: Timestamp,
@@ -46,6 +49,7 @@ impl CallState {
         Self {
             memory: MemoryMeter::new(memory_bytes),
             log: Vec::new(),
+            revocation_checks: Vec::new(),
             resources,
             revocation: Arc::new(NotConfigured),
             time: 0,
@@ -217,16 +221,22 @@ impl revocation::Host for CallState {
         issuer: Certificates,
         source: String,
     ) -> wasmtime::Result<revocation::Answer> {
-        let (subject, issuer) = (self.certificate(&subject)?, self.certificate(&issuer)?);
-        let answer = self.revocation.check(subject, issuer, &source, self.time);
-        Ok(revocation::Answer {
+        let subject = Arc::clone(self.certificate(&subject)?);
+        let issuer = Arc::clone(self.certificate(&issuer)?);
+        let answer = self.revocation.check(&subject, &issuer, &source, self.time);
+        let told = revocation::Answer {
             status: answer.status.as_str().to_owned(),
-            source: answer.source,
-            detail: answer.detail,
+            source: answer.source.clone(),
+            detail: answer.detail.clone(),
             revoked_at: answer.revoked_at,
             this_update: answer.this_update,
             next_update: answer.next_update,
-        })
+        };
+        if self.revocation_checks.len() < MAXIMUM_REVOCATION_CHECKS {
+            let source = crate::text::printable(&source, MAXIMUM_LOG_BYTES);
+            self.revocation_checks.push(RevocationCheck { subject, issuer, source, answer });
+        }
+        Ok(told)
     }
 }
 

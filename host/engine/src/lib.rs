@@ -26,7 +26,8 @@ pub use certificate::{
 pub use chain::{Chain, ChainError, Member, Step};
 pub use clock::{Clock, Timestamp};
 pub use decision::{
-    Attribute, Decision, Identity, LogLine, Outcome, PolicyReport, Rejection, Verdict,
+    Attribute, Decision, Identity, LogLine, Outcome, PolicyReport, Rejection, RevocationCheck,
+    Verdict,
 };
 pub use engine::{Engine, EngineError, EngineOptions, PagemapScan};
 pub use handshake::Handshake;

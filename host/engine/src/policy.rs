@@ -103,6 +103,7 @@ impl Policy {
             shadow,
             outcome,
             memory_bytes: u64::try_from(state.memory.used()).unwrap_or(u64::MAX),
+            revocation: state.revocation_checks,
             log: state.log,
             elapsed: start.elapsed(),
         }

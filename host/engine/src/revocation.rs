@@ -1,5 +1,7 @@
 //! What the engine asks of whoever knows about revocation.
 
+use serde::Serialize;
+
 use crate::certificate::Certificate;
 use crate::clock::Timestamp;
 
@@ -18,7 +20,7 @@ pub trait Revocation: Send + Sync + 'static {
 }
 
 /// What a source says of one certificate.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct RevocationAnswer {
     /// Good, revoked or unknown.
     pub status: RevocationStatus,
@@ -35,7 +37,8 @@ pub struct RevocationAnswer {
 }
 
 /// A certificate's status (RFC 6960, 2.2).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum RevocationStatus {
     /// Not revoked.
     Good,

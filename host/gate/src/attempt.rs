@@ -38,6 +38,13 @@ pub(crate) enum Ending {
     Rejected { rejection: Rejection, alert: Option<&'static str> },
 }
 
+/// A complete handshake, which is not yet a client that came in.
+struct Completed {
+    stream: ClientStream,
+    negotiated: Negotiated,
+    judgement: Option<Judgement>,
+}
+
 /// What all attempts at a gate share.
 pub(crate) struct Attempts {
     pub(crate) handshaker: Handshaker,
@@ -59,7 +66,7 @@ impl Attempts {
     ) {
         let progress = Arc::new(Progress::new(arrival.peer_address));
         match self.handshake(tcp, &arrival, &progress, &shutdown).await {
-            Ok(stream) => self.settle(stream, &arrival, &progress, service, shutdown).await,
+            Ok(completed) => self.settle(completed, &arrival, &progress, service, shutdown).await,
             Err(mut failure) => {
                 let tcp = failure.tcp.take();
                 let ending = broken_off(&progress, failure);
@@ -83,21 +90,21 @@ impl Attempts {
         self.audit(arrival, &progress, None, None, &Ending::Failed(failure));
     }
 
-    /// The handshake within its bounds.
+    /// The handshake and the judge's last word on it, within their bounds.
     async fn handshake(
         &self,
         tcp: TcpStream,
         arrival: &Arrival,
         progress: &Arc<Progress>,
         shutdown: &CancellationToken,
-    ) -> Result<ClientStream, Failure> {
+    ) -> Result<Completed, Failure> {
         let deadline = arrival.since + self.handshake_timeout;
         let handshake = async {
             let Ok(_permit) = timeout_at(deadline, self.permits.acquire()).await else {
                 return Err(Failure::too_many_handshakes(self.maximum_handshakes));
             };
             match timeout_at(deadline, self.handshaker.handshake(tcp, progress)).await {
-                Ok(result) => result,
+                Ok(result) => result.map(|stream| self.completed(stream, progress)),
                 Err(_) => Err(Failure::handshake_timeout(
                     self.handshake_timeout,
                     progress.hello().is_some(),
@@ -110,18 +117,30 @@ impl Attempts {
         }
     }
 
-    /// After a complete handshake: the last word on the client, and its service.
+    /// TLS does not ask again when a session is resumed, so the gate does: about the certificates
+    /// stored with the session.
+    fn completed(&self, stream: ClientStream, progress: &Progress) -> Completed {
+        let negotiated = tls::negotiated(&stream);
+        let judgement = if negotiated.resumed {
+            let certificates = tls::peer_certificates(&stream);
+            let server_name = progress.server_name();
+            Some(self.examiner.examine(&certificates, progress.peer_address, server_name))
+        } else {
+            progress.judgement().cloned()
+        };
+        Completed { stream, negotiated, judgement }
+    }
+
+    /// After a complete handshake: the record, and the service or the farewell.
     async fn settle<S: Service>(
         &self,
-        stream: ClientStream,
+        Completed { stream, negotiated, judgement }: Completed,
         arrival: &Arrival,
         progress: &Progress,
         service: &S,
         shutdown: CancellationToken,
     ) {
-        let negotiated = tls::negotiated(&stream);
-        let judgement = self.judgement(&stream, &negotiated, progress);
-        let ending = completed(judgement.as_ref());
+        let ending = ending(judgement.as_ref());
         self.audit(arrival, progress, Some(&negotiated), judgement.as_ref(), &ending);
         match (ending, judgement) {
             (Ending::Accepted(identity), Some(judgement)) => {
@@ -129,23 +148,6 @@ impl Attempts {
                 service.serve(stream, Arc::new(connection), shutdown).await;
             }
             _ => say_farewell(stream).await,
-        }
-    }
-
-    /// TLS does not ask again when a session is resumed, so the gate does: about the certificates
-    /// stored with the session.
-    fn judgement(
-        &self,
-        stream: &ClientStream,
-        negotiated: &Negotiated,
-        progress: &Progress,
-    ) -> Option<Judgement> {
-        if negotiated.resumed {
-            let certificates = tls::peer_certificates(stream);
-            let server_name = progress.server_name();
-            Some(self.examiner.examine(&certificates, progress.peer_address, server_name))
-        } else {
-            progress.judgement().cloned()
         }
     }
 
@@ -175,7 +177,7 @@ fn broken_off(progress: &Progress, failure: Failure) -> Ending {
 }
 
 /// A complete handshake. TLS has no alert for a client that is rejected only now, after a resumption.
-fn completed(judgement: Option<&Judgement>) -> Ending {
+fn ending(judgement: Option<&Judgement>) -> Ending {
     match judgement.map(|known| &known.decision.verdict) {
         Some(Verdict::Accept(identity)) => Ending::Accepted(Arc::new(identity.clone())),
         Some(Verdict::Reject(rejection)) => {

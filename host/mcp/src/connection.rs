@@ -89,6 +89,7 @@ mod tests {
                 digest: String::new(),
                 shadow: true,
                 outcome,
+                revocation: Vec::new(),
                 log: Vec::new(),
                 elapsed: Duration::from_micros(7),
                 memory_bytes: 9,

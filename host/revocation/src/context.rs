@@ -71,7 +71,7 @@ pub(crate) fn back_off(failures: u32, first: u32, most: u32) -> Timestamp {
 /// A point in time to come. A clock that is set back does not put it off for ever.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Due {
-    pub(crate) set: Timestamp,
+    set: Timestamp,
     pub(crate) at: Timestamp,
 }
 

@@ -70,7 +70,7 @@ fn a_path_that_needs_an_intermediate_is_refused_without_it() {
     let root = root(|_| {});
     let middle = below(&root, "Middle", |_| {});
     let leaf = Native::of(&client(&middle, |_| {}));
-    assert_eq!(code(judge("{}", &[&root], &[leaf.clone()])), "unknown-issuer");
+    assert_eq!(code(judge("{}", &[&root], std::slice::from_ref(&leaf))), "unknown-issuer");
     judge("{}", &[&root], &[leaf, Native::of_authority(&middle)]).expect("accepted with it");
 }
 

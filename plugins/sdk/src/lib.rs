@@ -54,9 +54,12 @@ mod assets;
 #[doc(hidden)] // for `export!`; what policies use of it is re-exported below
 pub mod bindings;
 pub mod log;
+pub mod paths;
 mod policy;
 pub mod settings;
 pub mod signatures;
+#[cfg(feature = "testing")]
+pub mod testing;
 mod timestamp;
 mod verdict;
 

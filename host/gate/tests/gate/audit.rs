@@ -45,6 +45,7 @@ async fn each_policys_part_is_recorded_as_json() {
                 code: "not-pinned".to_owned(),
                 detail: "two\nlines".to_owned(),
             },
+            revocation: Vec::new(),
             log: Vec::new(),
             elapsed: Duration::from_micros(7),
             memory_bytes: 0,

@@ -6,8 +6,9 @@ use aws_lc_rs::digest;
 use data_encoding::HEXLOWER;
 use portcullis_engine::Certificate;
 
+use super::entry::Key;
 use super::response::parse_ocsp_response;
-use super::store::{Key, OcspStore};
+use super::store::OcspStore;
 use crate::certificate::Pair;
 use crate::der::{Reader, SEQUENCE};
 

@@ -1,8 +1,10 @@
 //! The Online Certificate Status Protocol (RFC 6960).
 
+mod entry;
 mod error;
 mod keep;
 mod request;
+mod responders;
 mod response;
 mod signer;
 mod statement;

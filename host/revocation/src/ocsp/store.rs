@@ -6,61 +6,29 @@ use std::time::Duration;
 
 use portcullis_engine::{Certificate, RevocationAnswer, RevocationStatus, Timestamp};
 
+use super::entry::{Entry, Key};
 use super::error::OcspError;
 use super::request;
+use super::responders::Responders;
 use super::response::{OcspResponse, parse_ocsp_response};
 use super::statement::{Statement, Terms};
 use crate::certificate::{Pair, ocsp_uris};
 use crate::change::What;
-use crate::context::{Context, Due, Waiters, back_off, unknown};
+use crate::context::{Context, Due, unknown};
 use crate::crl::CrlStore;
 use crate::fetch::FetchError;
 use crate::options::{Nonce, OcspOptions};
-use crate::status::{OcspStatus, ResponderStatus};
+use crate::status::OcspStatus;
 use crate::url::{Url, UrlError};
 
 /// How many of a certificate's URLs are looked at.
 const MAXIMUM_URLS_OF_A_CERTIFICATE: usize = 4;
-/// How many failing responders are remembered; certificates can name any path of an allowed host.
-const MAXIMUM_FAILING_RESPONDERS: usize = 256;
-
-/// The certificate and the key that issued it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) struct Key {
-    pub(crate) subject: [u8; 32],
-    pub(crate) issuer: [u8; 32],
-}
-
-/// What is known of one certificate.
-pub(crate) struct Entry {
-    pub(crate) subject: Arc<Certificate>,
-    pub(crate) issuer: Arc<Certificate>,
-    statement: Option<Statement>,
-    was_usable: bool,
-    /// When the responder may be asked again.
-    due: Due,
-    asking: bool,
-    /// Those who wait for the asking to end.
-    waiters: Waiters,
-    /// In a row.
-    failures: u32,
-    last_error: Option<String>,
-}
-
-/// A responder that has failed.
-struct Failing {
-    failures: u32,
-    last_error: String,
-    retry: Due,
-}
 
 #[derive(Default)]
 struct Inner {
     entries: HashMap<Key, Entry>,
     watched: HashMap<Key, usize>,
-    failing: HashMap<String, Failing>,
-    /// Requests under way, by host and port.
-    in_flight: HashMap<String, usize>,
+    responders: Responders,
 }
 
 /// The answers of OCSP responders.
@@ -133,11 +101,7 @@ impl OcspStore {
             }
         }
         let url = self.responder(inner, subject, now)?;
-        let authority = url.authority();
-        let in_flight = inner.in_flight.get(&authority).copied().unwrap_or(0);
-        if in_flight >= self.options.maximum_in_flight {
-            return Err(format!("`{authority}` is being asked {in_flight} times already"));
-        }
+        inner.responders.has_room(&url, self.options.maximum_in_flight)?;
         if !inner.entries.contains_key(&key) {
             self.make_room(inner, now)?;
             let issuer = inner.intern(issuer);
@@ -146,7 +110,7 @@ impl OcspStore {
         let Some(entry) = inner.entries.get_mut(&key) else { return Ok(()) };
         entry.asking = true;
         let (subject, issuer) = (Arc::clone(&entry.subject), Arc::clone(&entry.issuer));
-        inner.in_flight.insert(authority, in_flight + 1);
+        inner.responders.begin(&url);
         let store = Arc::clone(self);
         self.context.runtime.spawn(async move {
             let asking = Arc::clone(&store);
@@ -163,7 +127,7 @@ impl OcspStore {
     /// The configured responder; or the first that the certificate names, is allowed and has not just failed.
     fn responder(
         &self,
-        inner: &mut Inner,
+        inner: &Inner,
         subject: &Certificate,
         now: Timestamp,
     ) -> Result<Url, String> {
@@ -180,9 +144,9 @@ impl OcspStore {
         };
         let mut why = "the certificate names no responder that is allowed".to_owned();
         for url in candidates {
-            match inner.failing.get(&url.to_string()) {
-                Some(failing) if !failing.retry.reached(now) => why.clone_from(&failing.last_error),
-                _ => return Ok(url),
+            match inner.responders.why_not(&url, now) {
+                Some(error) => error.clone_into(&mut why),
+                None => return Ok(url),
             }
         }
         Err(why)
@@ -226,7 +190,7 @@ impl OcspStore {
         for key in gone {
             self.remove(inner, key);
         }
-        inner.failing.retain(|_, failing| !failing.is_over(now, &self.options));
+        inner.responders.forget(now, &self.options);
     }
 
     fn remove(&self, inner: &mut Inner, key: Key) {
@@ -296,11 +260,7 @@ impl OcspStore {
         let now = self.context.clock.now();
         let mut guard = self.inner();
         let inner = &mut *guard;
-        if let Some(count) = inner.in_flight.get_mut(&url.authority()) {
-            *count -= 1;
-        }
-        inner.in_flight.retain(|_, count| *count > 0);
-        inner.note_responder(url, result.as_ref().err(), now, &self.options);
+        inner.responders.end(url, result.as_ref().err(), now, &self.options);
         let Some(entry) = inner.entries.get_mut(&key) else { return };
         let before = entry.statement.map(|statement| statement.revoked_at);
         let answer = entry.note(result, now, &self.options);
@@ -352,7 +312,7 @@ impl OcspStore {
     pub(crate) fn refresh(&self) {
         let now = self.context.clock.now();
         let mut inner = self.inner();
-        inner.failing.clear();
+        inner.responders.forgive();
         for entry in inner.entries.values_mut() {
             entry.due = Due::after(now, 0);
         }
@@ -381,17 +341,11 @@ impl OcspStore {
 
     pub(crate) fn status(&self) -> OcspStatus {
         let inner = self.inner();
-        let failing = inner.failing.iter().map(|(url, failing)| ResponderStatus {
-            url: url.clone(),
-            failures: failing.failures,
-            last_error: failing.last_error.clone(),
-            retry_at: failing.retry.at,
-        });
         OcspStatus {
             certificates: inner.entries.len(),
             watched: inner.watched.len(),
-            in_flight: inner.in_flight.values().sum(),
-            failing: failing.collect(),
+            in_flight: inner.responders.in_flight(),
+            failing: inner.responders.failing(),
         }
     }
 }
@@ -404,119 +358,6 @@ impl Inner {
             .map(|entry| &entry.issuer)
             .find(|known| known.sha256() == issuer.sha256())
             .map_or_else(|| Arc::new(issuer.clone()), Arc::clone)
-    }
-
-    /// A responder that failed is left alone for a while, so that it does not cost every new client its patience.
-    fn note_responder(
-        &mut self,
-        url: &Url,
-        error: Option<&OcspError>,
-        now: Timestamp,
-        options: &OcspOptions,
-    ) {
-        let url = url.to_string();
-        let Some(error) = error.filter(|error| error.is_responders()) else {
-            self.failing.remove(&url);
-            return;
-        };
-        if self.failing.len() >= MAXIMUM_FAILING_RESPONDERS && !self.failing.contains_key(&url) {
-            return;
-        }
-        let failures =
-            self.failing.get(&url).map_or(0, |failing| failing.failures).saturating_add(1);
-        let seconds = back_off(failures, options.retry_seconds, options.maximum_retry_seconds);
-        let last_error = error.to_string();
-        tracing::warn!(responder = url, failures, error = last_error, "OCSP responder failed");
-        let failing = Failing { failures, last_error, retry: Due::after(now, seconds) };
-        self.failing.insert(url, failing);
-    }
-}
-
-impl Failing {
-    /// Whether it failed so long ago that it counts no longer.
-    fn is_over(&self, now: Timestamp, options: &OcspOptions) -> bool {
-        now < self.retry.set
-            || now > self.retry.at.saturating_add(options.maximum_retry_seconds.into())
-    }
-}
-
-impl Key {
-    pub(crate) fn of(subject: &Certificate, issuer: &Certificate) -> Self {
-        Self { subject: *subject.sha256(), issuer: issuer.public_key().spki_sha256 }
-    }
-}
-
-impl Entry {
-    fn new(subject: Arc<Certificate>, issuer: Arc<Certificate>, now: Timestamp) -> Self {
-        Self {
-            subject,
-            issuer,
-            statement: None,
-            was_usable: false,
-            due: Due::after(now, 0),
-            asking: false,
-            waiters: Waiters::default(),
-            failures: 0,
-            last_error: None,
-        }
-    }
-
-    fn answer(&self, time: Timestamp, skew: Timestamp) -> Option<RevocationAnswer> {
-        let statement = self.statement.filter(|statement| statement.is_usable(time, skew))?;
-        Some(RevocationAnswer {
-            status: match statement.revoked_at {
-                Some(_) => RevocationStatus::Revoked,
-                None => RevocationStatus::Good,
-            },
-            source: "ocsp".to_owned(),
-            detail: String::new(),
-            revoked_at: statement.revoked_at,
-            this_update: Some(statement.this_update),
-            next_update: statement.next_update,
-        })
-    }
-
-    fn why_not(&self) -> String {
-        match &self.last_error {
-            Some(error) => error.clone(),
-            None if self.asking => "the responder has not answered yet".to_owned(),
-            None => "the last answer has expired".to_owned(),
-        }
-    }
-
-    /// Takes the result of one asking; returns the answer if it is to be kept.
-    ///
-    /// An answer that cannot be used leaves the one at hand in force until it expires; a responder that says with its
-    /// signature that it does not know the certificate takes it away.
-    fn note(
-        &mut self,
-        result: Result<(Statement, Vec<u8>), OcspError>,
-        now: Timestamp,
-        options: &OcspOptions,
-    ) -> Option<Vec<u8>> {
-        self.asking = false;
-        let error = match (result, self.statement) {
-            (Ok((new, _)), Some(old)) if new.this_update < old.this_update => {
-                OcspError::Older(new.this_update)
-            }
-            (Ok((statement, answer)), _) => {
-                let half_way = (statement.expires - now) / 2;
-                self.due = Due::after(now, half_way.max(options.retry_seconds.into()));
-                self.statement = Some(statement);
-                self.failures = 0;
-                self.last_error = None;
-                return Some(answer);
-            }
-            (Err(error), _) => error,
-        };
-        if matches!(error, OcspError::Unknown) {
-            self.statement = None;
-        }
-        self.failures = self.failures.saturating_add(1);
-        let seconds = back_off(self.failures, options.retry_seconds, options.maximum_retry_seconds);
-        self.due = Due::after(now, seconds);
-        self.last_error = Some(error.to_string());
-        None
     }
 }
 

@@ -15,26 +15,30 @@ use x509_parser::prelude::{FromDer, GeneralName, X509Certificate};
 use x509_parser::public_key::PublicKey as ParsedKey;
 
 /// 2026-11-24T12:00:00Z: when every case is judged that names no other time.
-pub const NOON: Timestamp = 1_795_521_600;
+pub(crate) const NOON: Timestamp = 1_795_521_600;
 
-pub const DAY: i64 = 86_400;
+pub(crate) const DAY: i64 = 86_400;
 
 /// Valid for a day before noon and a day after.
-pub const VALID: Validity = Validity { not_before: NOON - DAY, not_after: NOON + DAY };
+pub(crate) const VALID: Validity = Validity { not_before: NOON - DAY, not_after: NOON + DAY };
 
-pub fn root(change: impl FnOnce(&mut Profile)) -> Authority {
+pub(crate) fn root(change: impl FnOnce(&mut Profile)) -> Authority {
     let mut profile = Profile::authority("Root", VALID);
     change(&mut profile);
     Authority::root(&profile).expect("a root")
 }
 
-pub fn below(authority: &Authority, name: &str, change: impl FnOnce(&mut Profile)) -> Authority {
+pub(crate) fn below(
+    authority: &Authority,
+    name: &str,
+    change: impl FnOnce(&mut Profile),
+) -> Authority {
     let mut profile = Profile::authority(name, VALID);
     change(&mut profile);
     authority.intermediate(&profile).expect("an intermediate")
 }
 
-pub fn client(authority: &Authority, change: impl FnOnce(&mut Profile)) -> Issued {
+pub(crate) fn client(authority: &Authority, change: impl FnOnce(&mut Profile)) -> Issued {
     let mut profile = Profile::client("client-1", VALID);
     change(&mut profile);
     authority.issue(&profile).expect("a client")
@@ -42,27 +46,27 @@ pub fn client(authority: &Authority, change: impl FnOnce(&mut Profile)) -> Issue
 
 /// A certificate, parsed anew for each question.
 #[derive(Clone)]
-pub struct Native {
+pub(crate) struct Native {
     der: Vec<u8>,
     /// Another key than the certificate's, for sizes that nobody generates any more.
     key: Option<PublicKey>,
 }
 
 impl Native {
-    pub fn parse(der: &[u8]) -> Result<Self, String> {
+    pub(crate) fn parse(der: &[u8]) -> Result<Self, String> {
         X509Certificate::from_der(der).map_err(|error| error.to_string())?;
         Ok(Self { der: der.to_vec(), key: None })
     }
 
-    pub fn of(issued: &Issued) -> Self {
+    pub(crate) fn of(issued: &Issued) -> Self {
         Self::parse(&issued.certificate_der).expect("a certificate")
     }
 
-    pub fn of_authority(authority: &Authority) -> Self {
+    pub(crate) fn of_authority(authority: &Authority) -> Self {
         Self::parse(authority.certificate_der()).expect("a certificate")
     }
 
-    pub fn with_key(self, algorithm: &str, bits: u32) -> Self {
+    pub(crate) fn with_key(self, algorithm: &str, bits: u32) -> Self {
         let algorithm = algorithm.to_owned();
         Self { key: Some(PublicKey { algorithm, bits, spki_sha256: vec![0; 32] }), ..self }
     }
@@ -172,7 +176,7 @@ impl Facts for Native {
 }
 
 /// Judges a chain at noon, with these authorities as anchors.
-pub fn judge(
+pub(crate) fn judge(
     settings: &str,
     anchors: &[&Authority],
     chain: &[Native],
@@ -180,7 +184,7 @@ pub fn judge(
     judge_at(NOON, settings, anchors, chain)
 }
 
-pub fn judge_at(
+pub(crate) fn judge_at(
     time: Timestamp,
     settings: &str,
     anchors: &[&Authority],
@@ -194,7 +198,7 @@ pub fn judge_at(
 }
 
 /// The code of a rejection, which must be one that the policy's description lists.
-pub fn code(judgement: Result<Acceptance, Rejection>) -> String {
+pub(crate) fn code(judgement: Result<Acceptance, Rejection>) -> String {
     let rejection = judgement.expect_err("a rejection");
     assert!(portcullis_ca_chain::codes::ALL.contains(&rejection.code.as_str()), "{rejection:?}");
     rejection.code
