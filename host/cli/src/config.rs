@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
+use portcullis_revocation::RevocationOptions;
 use serde::Deserialize;
 use toml::Spanned;
 
@@ -25,6 +26,8 @@ pub(crate) struct Config {
     pub(crate) engine: EngineSection,
     #[serde(default)]
     pub(crate) policies: BTreeMap<String, PolicySection>,
+    /// What is known of revocation. Without the section, nothing is.
+    pub(crate) revocation: Option<RevocationOptions>,
     #[serde(default)]
     pub(crate) http: HttpSection,
     #[serde(default)]

@@ -8,6 +8,7 @@ mod exit;
 mod logging;
 mod policies;
 mod report;
+mod revocation;
 mod time;
 mod wiring;
 

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use portcullis_engine::{
-    Asset, Chain, Engine, EngineOptions, Member, NotConfigured, PagemapScan, Policy, PolicyLimits,
-    PolicySource, Step,
+    Asset, Chain, Engine, EngineOptions, Member, PagemapScan, Policy, PolicyLimits, PolicySource,
+    Revocation, Step,
 };
 use serde_json::Value;
 use toml::Spanned;
@@ -20,7 +20,13 @@ const MAXIMUM_ASSET_BYTES: u64 = 16 * 1024 * 1024;
 const MEBIBYTE: usize = 1024 * 1024;
 
 /// Loads every policy of the chain, in its order.
-pub(crate) fn load_chain(file: &ConfigFile, plugins: &Path) -> Result<Chain, Mistake> {
+///
+/// `revocation` answers those that ask.
+pub(crate) fn load_chain(
+    file: &ConfigFile,
+    plugins: &Path,
+    revocation: Arc<dyn Revocation>,
+) -> Result<Chain, Mistake> {
     check_names(file)?;
     let options = engine_options(file);
     let engine = Engine::new(options)
@@ -28,7 +34,7 @@ pub(crate) fn load_chain(file: &ConfigFile, plugins: &Path) -> Result<Chain, Mis
     let loader = Loader { file, plugins, engine };
     let steps =
         file.config.chain.iter().map(|step| loader.step(step)).collect::<Result<_, Mistake>>()?;
-    Chain::new(steps, Arc::new(NotConfigured))
+    Chain::new(steps, revocation)
         .map_err(|error| file.mistake_in("chain", "chain", &error.to_string()))
 }
 
@@ -141,7 +147,7 @@ fn section_mistake(file: &ConfigFile, policy: &str, problem: &str) -> Mistake {
 }
 
 /// An error and what caused it, on one line.
-fn with_causes(error: &dyn Error) -> String {
+pub(crate) fn with_causes(error: &dyn Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {

@@ -1,4 +1,5 @@
 //! The binary as its users call it: exit codes, and where it points when something is wrong.
+#![allow(clippy::expect_used, reason = "this is how a test fails")]
 
 use std::path::Path;
 use std::process::{Command, Output};

@@ -8,7 +8,7 @@ use crate::config::{ConfigFile, Mode};
 use crate::exit::Exit;
 use crate::policies::load_chain;
 use crate::report::{self, Table};
-use crate::wiring;
+use crate::{revocation, wiring};
 
 #[derive(Serialize)]
 struct Report {
@@ -45,7 +45,7 @@ struct CheckedServer {
 /// Loads everything, and prints the chain as it will be asked.
 pub(crate) fn check(setup: &Setup, format: Format) -> anyhow::Result<Exit> {
     let file = ConfigFile::read(&setup.config)?;
-    let chain = load_chain(&file, &setup.plugins)?;
+    let chain = load_chain(&file, &setup.plugins, revocation::offline(&file)?)?;
     let identity = wiring::server_identity(&file)?;
     wiring::mcp(&file)?;
     let report = Report {

@@ -15,7 +15,7 @@ use crate::diagnosis::Mistake;
 use crate::exit::Exit;
 use crate::policies::load_chain;
 use crate::report::{self, Table};
-use crate::time;
+use crate::{revocation, time};
 
 /// The largest file of certificates, in bytes.
 const MAXIMUM_BYTES: u64 = 1024 * 1024;
@@ -47,7 +47,7 @@ struct CertificateFacts {
 pub(crate) fn explain(arguments: &Explain, format: Format) -> anyhow::Result<Exit> {
     let chain = read_certificates(&arguments.certificates)?;
     let file = ConfigFile::read(&arguments.setup.config)?;
-    let policies = load_chain(&file, &arguments.setup.plugins)?;
+    let policies = load_chain(&file, &arguments.setup.plugins, revocation::offline(&file)?)?;
     let handshake = Handshake {
         chain,
         time: arguments.at.unwrap_or_else(|| Clock::system().now()),

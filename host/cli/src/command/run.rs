@@ -13,6 +13,7 @@ use crate::arguments::{Format, Setup};
 use crate::config::ConfigFile;
 use crate::exit::Exit;
 use crate::policies::load_chain;
+use crate::revocation::{self, Sources, Watching};
 use crate::{report, wiring};
 
 /// Printed once clients can connect, for whoever started the gate.
@@ -26,15 +27,21 @@ struct Listening {
 /// Loads, listens, and serves until SIGINT or SIGTERM.
 pub(crate) fn run(setup: &Setup, format: Format) -> anyhow::Result<Exit> {
     let file = ConfigFile::read(&setup.config)?;
-    let chain = load_chain(&file, &setup.plugins)?;
+    let revocation = revocation::online(&file)?;
+    let chain = load_chain(&file, &setup.plugins, Arc::new(revocation.clone()))?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
         .context("cannot start the runtime")?;
-    runtime.block_on(serve(&file, chain, format))
+    runtime.block_on(serve(&file, chain, revocation, format))
 }
 
-async fn serve(file: &ConfigFile, chain: Chain, format: Format) -> anyhow::Result<Exit> {
+async fn serve(
+    file: &ConfigFile,
+    chain: Chain,
+    revocation: Sources,
+    format: Format,
+) -> anyhow::Result<Exit> {
     let identity = wiring::server_identity(file)?;
     let mcp = wiring::mcp(file)?;
     let judge = move |handshake: &Handshake| -> Decision { chain.decide(handshake) };
@@ -49,7 +56,7 @@ async fn serve(file: &ConfigFile, chain: Chain, format: Format) -> anyhow::Resul
     .await?;
 
     announce(&gate, mcp.paths(), format)?;
-    let ended = gate.run(mcp.clone(), shutdown).await;
+    let ended = gate.run(Watching::new(mcp.clone(), revocation), shutdown).await;
     mcp.close().await;
     match ended {
         Ended::Drained => tracing::info!("every connection has ended"),
