@@ -3,10 +3,11 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use crate::decision::{Attribute, Decision, Identity, Outcome, PolicyReport, Rejection, Verdict};
-use crate::handshake::Handshake;
+use portcullis_core::{
+    Attribute, Decision, Handshake, Identity, Outcome, PolicyReport, Rejection, Revocation, Verdict,
+};
+
 use crate::policy::Policy;
-use crate::revocation::Revocation;
 
 /// One step of a chain.
 #[derive(Clone, Debug)]

@@ -2,15 +2,14 @@
 
 use std::sync::Arc;
 
+use portcullis_core::{
+    Attribute, Certificate, Handshake, LogLine, NotConfigured, Revocation, RevocationCheck,
+    Timestamp,
+};
 use wasmtime::component::{HasSelf, Linker, Resource, ResourceTable};
 
 use crate::bindings::{PolicyWorld, certificates, crypto, handshakes, log, revocation};
-use crate::certificate::Certificate;
-use crate::clock::Timestamp;
-use crate::decision::{Attribute, LogLine, RevocationCheck};
-use crate::handshake::Handshake;
 use crate::limits::MemoryMeter;
-use crate::revocation::{NotConfigured, Revocation};
 
 /// Handles that one call may hold at a time.
 const MAXIMUM_RESOURCES: usize = 4096;
@@ -191,7 +190,7 @@ impl certificates::HostCertificate for CallState {
     }
 }
 
-fn name_attribute(attribute: &crate::name::NameAttribute) -> certificates::NameAttribute {
+fn name_attribute(attribute: &portcullis_core::NameAttribute) -> certificates::NameAttribute {
     certificates::NameAttribute { oid: attribute.oid.clone(), text: attribute.text.clone() }
 }
 
@@ -233,7 +232,7 @@ impl revocation::Host for CallState {
             next_update: answer.next_update,
         };
         if self.revocation_checks.len() < MAXIMUM_REVOCATION_CHECKS {
-            let source = crate::text::printable(&source, MAXIMUM_LOG_BYTES);
+            let source = portcullis_core::printable(&source, MAXIMUM_LOG_BYTES);
             self.revocation_checks.push(RevocationCheck { subject, issuer, source, answer });
         }
         Ok(told)
@@ -249,8 +248,10 @@ impl log::Host for CallState {
                 "debug" => "debug",
                 _ => "info",
             };
-            self.log
-                .push(LogLine { level, text: crate::text::printable(&text, MAXIMUM_LOG_BYTES) });
+            self.log.push(LogLine {
+                level,
+                text: portcullis_core::printable(&text, MAXIMUM_LOG_BYTES),
+            });
         }
         Ok(())
     }

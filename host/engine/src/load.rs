@@ -3,6 +3,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
+use portcullis_core::printable;
 use wasmtime::Store;
 use wasmtime::component::{Component, Instance, types::ComponentItem};
 use wasmtime_wizer::{WasmtimeWizerComponent, Wizer};
@@ -12,7 +13,6 @@ use crate::engine::{self, Engine};
 use crate::host::CallState;
 use crate::limits::PolicyLimits;
 use crate::settings::{self, Fault, SchemaError};
-use crate::text::printable;
 
 /// The package of the contract, and the version of it that this host has.
 const PACKAGE: &str = "portcullis:policy";

@@ -4,18 +4,15 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use data_encoding::HEXLOWER;
+use portcullis_core::{
+    Attribute, Handshake, Outcome, PolicyReport, Revocation, Timestamp, printable, sha256,
+};
 use wasmtime::{Store, Trap};
 
 use crate::bindings::handshakes;
-use crate::certificate::sha256;
-use crate::clock::Timestamp;
-use crate::decision::{Attribute, Outcome, PolicyReport};
 use crate::engine::{self, Engine};
-use crate::handshake::Handshake;
 use crate::host::CallState;
 use crate::load::{self, Description, LoadError, Loaded, PolicySource, Preparation};
-use crate::revocation::Revocation;
-use crate::text::printable;
 
 /// The limits of the contract (`wit/handshakes.wit`), in bytes and in number.
 const MAXIMUM_PRINCIPAL_BYTES: usize = 2048;
