@@ -20,7 +20,7 @@ pub use decision::{
     Attribute, Decision, Identity, LogLine, Outcome, PolicyReport, Rejection, RevocationCheck,
     Verdict,
 };
-pub use handshake::Handshake;
+pub use handshake::{Handshake, MAXIMUM_CERTIFICATES};
 pub use name::NameAttribute;
 pub use revocation::{NotConfigured, Revocation, RevocationAnswer, RevocationStatus};
 pub use text::printable;

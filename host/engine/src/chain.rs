@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use portcullis_core::{
-    Attribute, Decision, Handshake, Identity, Outcome, PolicyReport, Rejection, Revocation, Verdict,
+    Attribute, Decision, Handshake, Identity, MAXIMUM_CERTIFICATES, Outcome, PolicyReport,
+    Rejection, Revocation, Verdict,
 };
 
 use crate::policy::Policy;
@@ -92,6 +93,10 @@ impl Chain {
         let engine = members(&self.steps).next().map(|member| member.policy.engine());
         let _permit = engine.map(|engine| engine.decision_permit());
         let start = Instant::now();
+        if let Err(rejection) = check_number(handshake) {
+            let verdict = Verdict::Reject(rejection);
+            return Decision { verdict, policies: Vec::new(), elapsed: start.elapsed() };
+        }
         let handshake = &Arc::new(handshake.clone());
         let mut walk =
             Walk { chain: self, handshake, reports: Vec::new(), identity: Identity::default() };
@@ -107,6 +112,16 @@ impl std::fmt::Debug for Chain {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Chain").field("steps", &self.steps).finish_non_exhaustive()
     }
+}
+
+/// The contract promises policies a chain that is not empty, nor too long.
+fn check_number(handshake: &Handshake) -> Result<(), Rejection> {
+    let number = handshake.chain.len();
+    if (1..=MAXIMUM_CERTIFICATES).contains(&number) {
+        return Ok(());
+    }
+    let detail = format!("{number} certificates, not 1 to {MAXIMUM_CERTIFICATES}");
+    Err(Rejection { code: "bad-certificate".to_owned(), detail, policy: None })
 }
 
 fn members(steps: &[Step]) -> impl Iterator<Item = &Member> {

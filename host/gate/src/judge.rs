@@ -5,11 +5,10 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
-use portcullis_engine::{Certificate, Clock, Decision, Handshake, Rejection, Verdict};
+use portcullis_engine::{
+    Certificate, Clock, Decision, Handshake, MAXIMUM_CERTIFICATES, Rejection, Verdict,
+};
 use tokio::runtime::{Handle, RuntimeFlavor};
-
-/// The most certificates that a client may present.
-pub const MAXIMUM_CERTIFICATES: usize = 16;
 
 /// Says whether a client may come in.
 ///
