@@ -40,7 +40,7 @@ pub fn judge(
     let found: Vec<&Pin> = by_key.into_iter().chain(by_certificate).collect();
 
     if let Some(pin) = found.iter().find(|pin| pin.expires.is_none_or(|expires| time < expires)) {
-        return Ok(accept(settings, pin));
+        return Ok(accept(*settings, pin));
     }
     match found.iter().filter_map(|pin| pin.expires).max() {
         Some(expires) => Err(Rejection::new(
@@ -58,7 +58,7 @@ pub fn judge(
     }
 }
 
-fn accept(settings: &Settings, pin: &Pin) -> Acceptance {
+fn accept(settings: Settings, pin: &Pin) -> Acceptance {
     let digest = format!("{} {}", pin.kind.word(), HEXLOWER.encode(&pin.digest));
     let mut attributes = vec![Attribute::new("pin-list.pin", digest)];
     let label = pin.label.as_deref();
