@@ -207,8 +207,9 @@ fn connection(
     }
 }
 
-/// Closing a socket while bytes wait to be read resets the connection, and a reset can make the
-/// client's system throw away the alert. So: say that nothing more comes, and read for a little while.
+/// Closing a socket while bytes wait to be read resets the connection, and a client that is still
+/// sending then sees the reset instead of the alert. So: say that nothing more comes, and read for a
+/// little while.
 async fn say_farewell(mut stream: impl AsyncRead + AsyncWrite + Unpin) {
     let farewell = async {
         stream.shutdown().await.ok()?;
