@@ -71,20 +71,21 @@ impl CrlStore {
 
     /// What the CRLs say of a certificate at `time`.
     pub(crate) fn check(&self, pair: &Pair<'_>, time: Timestamp) -> RevocationAnswer {
-        let answer = self.look_up(pair, time);
+        let mut answer = self.look_up(pair, time);
         if answer.status != RevocationStatus::Unknown || self.context.allowed.is_empty() {
             return answer;
         }
-        let found = self.discover(pair);
-        if let Some(news) = &found.news {
-            let limit = Duration::from_millis(self.options.wait_milliseconds.into());
-            if !limit.is_zero() {
-                self.context.wait(news, limit);
-                let second = self.look_up(pair, time);
-                if second.status != RevocationStatus::Unknown {
-                    return second;
-                }
+        let mut found = self.discover(pair);
+        let limit = Duration::from_millis(self.options.wait_milliseconds.into());
+        if let Some(news) = found.news.take()
+            && !limit.is_zero()
+        {
+            self.context.wait(&news, limit);
+            answer = self.look_up(pair, time);
+            if answer.status != RevocationStatus::Unknown {
+                return answer;
             }
+            found = self.discover(pair);
         }
         let detail = std::iter::once(answer.detail.clone()).chain(found.details);
         RevocationAnswer { detail: detail.collect::<Vec<_>>().join("; "), ..answer }
