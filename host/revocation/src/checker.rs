@@ -90,11 +90,12 @@ impl RevocationChecker {
             .thread_name("revocation")
             .enable_all()
             .build()?;
+        let fetcher = Fetcher::new(tls_roots(&options)?, clock.clone())?;
         let context = Arc::new(Context {
             clock,
             skew: options.clock_skew_seconds.into(),
             allowed: AllowedHosts::new(&options.allowed_hosts)?,
-            fetcher: Fetcher::new(tls_roots(&options)?)?,
+            fetcher,
             state: options.state_directory.as_deref().map(StateDirectory::open).transpose()?,
             issuers: issuers(&options)?,
             runtime: runtime.handle().clone(),

@@ -10,7 +10,9 @@ use hyper::client::conn::http1;
 use hyper::header;
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
-use rustls_pki_types::{CertificateDer, ServerName};
+use portcullis_engine::Clock;
+use rustls::time_provider::TimeProvider;
+use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
@@ -76,7 +78,10 @@ pub(crate) struct Fetcher {
 
 impl Fetcher {
     /// `roots` are what servers' certificates are checked against; without any, https URLs are refused.
-    pub(crate) fn new(roots: Vec<CertificateDer<'static>>) -> Result<Self, rustls::Error> {
+    pub(crate) fn new(
+        roots: Vec<CertificateDer<'static>>,
+        clock: Clock,
+    ) -> Result<Self, rustls::Error> {
         if roots.is_empty() {
             return Ok(Self { tls: None });
         }
@@ -85,10 +90,11 @@ impl Fetcher {
             store.add(root)?;
         }
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-        let config = rustls::ClientConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()?
-            .with_root_certificates(store)
-            .with_no_client_auth();
+        let config =
+            rustls::ClientConfig::builder_with_details(provider, Arc::new(TlsClock(clock)))
+                .with_safe_default_protocol_versions()?
+                .with_root_certificates(store)
+                .with_no_client_auth();
         Ok(Self { tls: Some(TlsConnector::from(Arc::new(config))) })
     }
 
@@ -113,6 +119,17 @@ impl Fetcher {
         let name = ServerName::try_from(host.to_owned()).map_err(|e| connection(url, &e))?;
         let stream = tls.connect(name, stream).await.map_err(|e| connection(url, &e))?;
         exchange(TokioIo::new(stream), query).await
+    }
+}
+
+/// The clock, as rustls asks for it.
+#[derive(Debug)]
+struct TlsClock(Clock);
+
+impl TimeProvider for TlsClock {
+    fn current_time(&self) -> Option<UnixTime> {
+        let seconds = u64::try_from(self.0.now()).ok()?;
+        Some(UnixTime::since_unix_epoch(Duration::from_secs(seconds)))
     }
 }
 

@@ -5,7 +5,7 @@
 mod common;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::sync_channel;
 
 use common::crl::CrlProfile;
@@ -184,6 +184,25 @@ fn an_answer_whose_signature_does_not_verify_is_refused() {
     assert_unknown(&answer(profile.sign(&signer), &client, &ca), "does not verify");
     profile.responder_id = None;
     assert_unknown(&answer(profile.sign(&signer), &client, &ca), "matches its responder ID");
+}
+
+#[test]
+fn no_flipped_bit_makes_a_revoked_certificate_good() {
+    let ca = Party::root("CA");
+    let client = ca.client(&[2]);
+    let bytes = Answer::about(&client, &ca.certificate, revoked(NOW - 5)).sign(&ca);
+    let next = Arc::new(AtomicUsize::new(0));
+    let (served, byte) = (bytes.clone(), Arc::clone(&next));
+    let server = Server::start(move |_| {
+        let (mut flipped, byte) = (served.clone(), byte.load(Ordering::SeqCst));
+        flipped[byte] ^= 1 << (byte % 8);
+        Reply::Body(flipped)
+    });
+    for byte in 0..bytes.len() {
+        next.store(byte, Ordering::SeqCst);
+        let answer = ask(&Fixture::asking(&server).start(), &client, &ca);
+        assert_ne!(answer.status, RevocationStatus::Good, "byte {byte}");
+    }
 }
 
 #[test]

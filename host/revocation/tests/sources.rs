@@ -4,6 +4,8 @@
 
 mod common;
 
+use std::io::{Read as _, Write as _};
+use std::net::TcpListener;
 use std::sync::{Arc, Mutex};
 
 use common::crl::{CrlProfile, number, point};
@@ -11,6 +13,7 @@ use common::server::{Reply, Server};
 use common::{Fixture, HOUR, NOW, Party, assert_unknown, wait_until};
 use portcullis_engine::{Certificate, Revocation as _, RevocationStatus};
 use portcullis_revocation::{RevocationChecker, RevocationOptions, StartError};
+use rustls_pki_types::{CertificateDer, PrivatePkcs8KeyDer};
 
 fn status(checker: &RevocationChecker, client: &Certificate, ca: &Party) -> RevocationStatus {
     checker.check(client, &ca.certificate, "crl", NOW).status
@@ -106,6 +109,61 @@ fn servers_that_misbehave_give_no_crl() {
         with(|| Reply::Status(302, "Location: http://127.0.0.1:1/")).contains("HTTP status 302")
     );
     assert!(with(|| Reply::Body(vec![0; 100])).contains("neither DER nor PEM"));
+}
+
+/// Serves one body over https, one connection after the other.
+fn serving_tls(server: &Party, body: Vec<u8>) -> u16 {
+    let key = PrivatePkcs8KeyDer::from(server.key.serialize_der());
+    let chain = vec![CertificateDer::from(server.certificate.der().to_vec())];
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let config = rustls::ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(chain, key.into())
+        .unwrap();
+    let (config, listener) = (Arc::new(config), TcpListener::bind("127.0.0.1:0").unwrap());
+    let port = listener.local_addr().unwrap().port();
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let connection = rustls::ServerConnection::new(Arc::clone(&config)).unwrap();
+            let mut stream = rustls::StreamOwned::new(connection, stream.unwrap());
+            // A client that does not trust the certificate breaks off here.
+            if stream.read(&mut [0; 4096]).is_ok_and(|length| length > 0) {
+                write!(stream, "HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", body.len())
+                    .unwrap();
+                stream.write_all(&body).unwrap();
+                stream.flush().unwrap();
+            }
+        }
+    });
+    port
+}
+
+#[test]
+fn https_needs_roots_and_a_certificate_from_them() {
+    let (ca, web, other) = (Party::root("CA"), Party::root("Web"), Party::root("Other web"));
+    let server = web.issue(&[9], |params| {
+        params.subject_alt_names = vec![rcgen::SanType::IpAddress([127, 0, 0, 1].into())];
+    });
+    let port = serving_tls(&server, CrlProfile::listing(&[&[2]]).sign(&ca));
+    let mut fixture = Fixture::new();
+    fixture.options.crl.urls = vec![format!("https://127.0.0.1:{port}/ca.crl")];
+    let error = |fixture: &Fixture| {
+        let checker = fixture.start();
+        wait_until(&checker, |status| status.crls[0].failures > 0);
+        checker.status().crls[0].last_error.clone().unwrap()
+    };
+    assert!(error(&fixture).contains("needs `tls-roots`"));
+    fixture.options.tls_roots = Some(fixture.write("roots.pem", other.pem()));
+    assert!(error(&fixture).contains("certificate"), "{}", error(&fixture));
+    fixture.options.tls_roots = Some(fixture.write("roots.pem", web.pem()));
+    fixture.clock.set(NOW + 2000 * HOUR);
+    assert!(error(&fixture).contains("expired"), "{}", error(&fixture));
+    fixture.clock.set(NOW);
+    let checker = fixture.start();
+    wait_until(&checker, |status| status.crls[0].entries == 1);
+    assert_eq!(status(&checker, &ca.client(&[2]), &ca), RevocationStatus::Revoked);
 }
 
 #[test]
@@ -285,7 +343,7 @@ fn once_checked_a_crl_takes_only_its_index() {
     let checker = fixture.start_with_crl(&CrlProfile::listing(&serials).sign(&ca));
     let status = &checker.status().crls[0];
     assert_eq!(status.entries, 10_000);
-    assert!(status.memory_bytes < 10_000 * 33, "{}", status.memory_bytes);
+    assert!(status.memory_bytes < 10_000 * 34, "{}", status.memory_bytes);
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use portcullis_engine::Timestamp;
 
 use super::error::CrlError;
-use super::index::{Entry, Index, Serial};
+use super::index::{Entry, Index, Serial, TooMany};
 use super::scope::Scope;
 use crate::der::{self, DerError, ENUMERATED, Extension, Reader, SEQUENCE, constructed};
 use crate::name::NameKey;
@@ -87,7 +87,9 @@ pub fn parse_crl(der: &[u8]) -> Result<Crl, CrlError> {
         next_update,
         number,
         scope,
-        revoked: Index::new(read_entries(list, version_2)?),
+        revoked: Index::new(read_entries(list, version_2)?).map_err(|TooMany| {
+            CrlError::Invalid("it lists more than 4,294,967,295 certificates")
+        })?,
     })
 }
 

@@ -41,6 +41,8 @@ pub(crate) struct Progress {
     pub(crate) due: Due,
     /// Whether a load is under way.
     pub(crate) loading: bool,
+    /// Whether another one is wanted after it: it may have begun before there was something new.
+    pub(crate) again: bool,
     /// Those who wait for the next load to end.
     pub(crate) waiters: Waiters,
     /// In a row.
@@ -69,6 +71,7 @@ impl Source {
             was_fresh: false,
             due: Due::after(now, 0),
             loading: false,
+            again: false,
             waiters: Waiters::default(),
             failures: 0,
             last_error: None,

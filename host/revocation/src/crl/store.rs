@@ -208,7 +208,9 @@ impl CrlStore {
     pub(crate) fn refresh(&self) {
         let now = self.context.clock.now();
         for source in self.sources().iter() {
-            source.progress().due = Due::after(now, 0);
+            let mut progress = source.progress();
+            progress.due = Due::after(now, 0);
+            progress.again = progress.loading;
         }
     }
 
@@ -308,7 +310,8 @@ impl CrlStore {
         }
         let next = progress.current.as_ref().and_then(|current| current.crl.next_update);
         let seconds = self.seconds_to_next_load(&source.origin, progress.failures, next, now);
-        progress.due = Due::after(now, seconds);
+        let again = std::mem::take(&mut progress.again);
+        progress.due = Due::after(now, if again { 0 } else { seconds });
         progress.loading = false;
         std::mem::take(&mut progress.waiters)
     }
