@@ -1,6 +1,7 @@
 //! Settings: JSON text to a policy's own type, with messages that name the key.
 
 use std::fmt::Display;
+use std::ops::RangeInclusive;
 
 use serde::de::DeserializeOwned;
 
@@ -62,6 +63,23 @@ pub fn parse<T: DeserializeOwned>(text: &str) -> Result<T, SettingsError> {
             None => SettingsError::Shape { problem },
         }
     })
+}
+
+/// Whether a number is in its range. `hint` follows the expectation, for a way to extend the range.
+///
+/// # Errors
+/// It is not.
+pub fn within(
+    key: &str,
+    value: u32,
+    range: RangeInclusive<u32>,
+    hint: &str,
+) -> Result<(), SettingsError> {
+    if range.contains(&value) {
+        return Ok(());
+    }
+    let expected = format!("expected a number from {} to {}{hint}", range.start(), range.end());
+    Err(SettingsError::value(key, &value, expected))
 }
 
 /// The value at a path; none for the settings themselves and for a key that is not known.
