@@ -17,8 +17,12 @@ use anyhow::{Context as _, Result, ensure};
 use toolchain::{TARGET, Toolchain};
 
 /// The policies that are part of Portcullis: package and name of the component.
-const PLUGINS: &[(&str, &str)] =
-    &[("portcullis-ca-chain", "ca-chain"), ("portcullis-pin-list", "pin-list")];
+const PLUGINS: &[(&str, &str)] = &[
+    ("portcullis-ca-chain", "ca-chain"),
+    ("portcullis-pin-list", "pin-list"),
+    ("portcullis-revocation-policy", "revocation"),
+    ("portcullis-spiffe-id", "spiffe-id"),
+];
 
 /// `cargo xtask components`.
 pub fn run() -> Result<()> {

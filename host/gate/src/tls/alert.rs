@@ -18,9 +18,11 @@ pub(super) fn certificate_error(code: &str) -> CertificateError {
         }
         "expired" | "not-yet-valid" | "pin-expired" => CertificateError::Expired,
         "revoked" => CertificateError::Revoked,
-        "path-too-long" | "revocation-unknown" | "unknown-issuer" => {
-            CertificateError::UnknownIssuer
-        }
+        "path-too-long"
+        | "revocation-stale"
+        | "revocation-unknown"
+        | "unknown-issuer"
+        | "unknown-trust-domain" => CertificateError::UnknownIssuer,
         "bad-signature" | "unsupported-signature-algorithm" => CertificateError::BadSignature,
         "ca-as-leaf" | "wrong-usage" => CertificateError::InvalidPurpose,
         "lifetime-too-long" | "weak-key" => {
@@ -73,6 +75,7 @@ mod tests {
             ("expired", "certificate_expired"),
             ("lifetime-too-long", "certificate_unknown"),
             ("name-not-permitted", "bad_certificate"),
+            ("not-an-svid", "access_denied"),
             ("not-pinned", "access_denied"),
             ("not-yet-valid", "certificate_expired"),
             ("path-too-long", "unknown_ca"),
@@ -82,10 +85,13 @@ mod tests {
             ("policy-timeout", "access_denied"),
             ("policy-trapped", "access_denied"),
             ("principal-conflict", "access_denied"),
+            ("revocation-stale", "unknown_ca"),
             ("revocation-unknown", "unknown_ca"),
             ("revoked", "certificate_revoked"),
+            ("spiffe-id-not-allowed", "access_denied"),
             ("unknown-critical-extension", "bad_certificate"),
             ("unknown-issuer", "unknown_ca"),
+            ("unknown-trust-domain", "unknown_ca"),
             ("unsupported-signature-algorithm", "decrypt_error"),
             ("weak-key", "certificate_unknown"),
             ("wrong-usage", "unsupported_certificate"),
