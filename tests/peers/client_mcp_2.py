@@ -1,7 +1,7 @@
 """Lists the tools of an MCP server and calls one, with the PyPI package `mcp` 2: prints one line of JSON.
 
 Usage: client_mcp_2.py ERA URL TOOL ARGUMENTS CA [CERTIFICATE KEY]
-ERA is `legacy` (the initialize handshake) or a revision of the protocol without it, `2026-07-28`.
+ERA is `legacy` (the initialize handshake), `2026-07-28` (a revision without it), or `auto` (whichever it is).
 """
 
 import asyncio

@@ -2,7 +2,7 @@
 // line of JSON.
 //
 // Usage: client_node.mjs ERA URL TOOL ARGUMENTS CA [CERTIFICATE KEY]
-// ERA is `legacy` (the initialize handshake) or a revision of the protocol without it, `2026-07-28`.
+// ERA is `legacy` (the initialize handshake), `2026-07-28` (a revision without it), or `auto` (whichever it is).
 
 import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
@@ -26,7 +26,7 @@ const dispatcher = new Agent({
 const transport = new StreamableHTTPClientTransport(new URL(url), {
   fetch: (target, init) => fetch(target, { ...init, dispatcher }),
 });
-const versionNegotiation = era === "legacy" ? { mode: "legacy" } : { mode: { pin: era } };
+const versionNegotiation = { mode: era.startsWith("20") ? { pin: era } : era };
 const client = new Client({ name: "portcullis-tests", version: "1.0.0" }, { versionNegotiation });
 await client.connect(transport);
 const { tools } = await client.listTools();

@@ -1,6 +1,6 @@
 //! Clients from elsewhere: `openssl s_client`, `curl`, and the MCP clients of the SDKs.
 
-use std::ffi::OsString;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
 use serde_json::Value;
@@ -62,9 +62,10 @@ fn number(alert: &str) -> u8 {
 #[must_use]
 pub fn s_client(gate: &Gate, version: Tls, identity: Option<&Identity>) -> Option<u8> {
     let mut command = Command::new("openssl");
-    // Level 0, so that it is the gate that refuses weak keys. HTTP, so that the gate ends the connection.
+    // HTTP, so that the gate ends the connection of who comes in.
     command
-        .args(["s_client", "-quiet", "-cipher", "ALL:@SECLEVEL=0", "-alpn", "http/1.1"])
+        .env("OPENSSL_CONF", script("openssl.cnf"))
+        .args(["s_client", "-quiet", "-alpn", "http/1.1"])
         .arg(if version == Tls::V1_2 { "-tls1_2" } else { "-tls1_3" })
         .args(["-verify_return_error", "-verify_ip", "127.0.0.1", "-CAfile"])
         .arg(gate.setup().ca())
@@ -90,7 +91,8 @@ pub fn curl(gate: &Gate, version: Tls, identity: Option<&Identity>) -> Option<u8
     let version = if version == Tls::V1_2 { "1.2" } else { "1.3" };
     let mut command = Command::new("curl");
     command
-        .args(["--silent", "--show-error", "--noproxy", "*", "--ciphers", "ALL:@SECLEVEL=0"])
+        .env("OPENSSL_CONF", script("openssl.cnf"))
+        .args(["--silent", "--show-error", "--noproxy", "*"])
         .args([&format!("--tlsv{version}"), "--tls-max", version])
         .arg("--cacert")
         .arg(gate.setup().ca());
@@ -103,31 +105,73 @@ pub fn curl(gate: &Gate, version: Tls, identity: Option<&Identity>) -> Option<u8
         return None;
     }
     let said = String::from_utf8_lossy(&output.stderr);
+    if said.starts_with("curl: (60)") {
+        // To curl, the alert that the client's certificate has expired is a failure to verify the server's.
+        return Some(number("certificate_expired"));
+    }
     let code = said
         .split("error:")
         .nth(1)
         .and_then(|rest| rest.split(':').next())
         .and_then(|code| u32::from_str_radix(code, 16).ok())
         .unwrap_or_else(|| panic!("not an error of TLS: {said}"));
-    let reason = code & 0x7f_ffff;
-    Some(u8::try_from(reason - 1000).unwrap_or_else(|_| panic!("not an alert: {said}")))
+    let alert = (code & 0x7f_ffff).checked_sub(1000).and_then(|alert| u8::try_from(alert).ok());
+    assert!(alert.is_some(), "not an alert: {said}");
+    alert
 }
 
-/// An MCP client of an SDK: the arguments before the URL.
-pub type McpClient = fn(&Peers) -> Command;
+/// An MCP client of an SDK.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum McpClient {
+    /// The PyPI package `mcp` 1.
+    PyPi1,
+    /// The PyPI package `mcp` 2.
+    PyPi2(Era),
+    /// The npm package `@modelcontextprotocol/client` 2.
+    Npm(Era),
+}
 
-/// The MCP clients, each with what it is and the revision of the protocol that it ends up with.
-pub const MCP_CLIENTS: [(&str, &str, McpClient); 5] = [
-    ("PyPI mcp 1", "2025-11-25", |peers| python(peers.python_mcp_1(), "client_mcp_1.py", &[])),
-    ("PyPI mcp 2, legacy", "2025-11-25", |peers| {
-        python(peers.python_mcp_2(), "client_mcp_2.py", &["legacy"])
-    }),
-    ("PyPI mcp 2", "2026-07-28", |peers| {
-        python(peers.python_mcp_2(), "client_mcp_2.py", &["2026-07-28"])
-    }),
-    ("npm client, legacy", "2025-11-25", |peers| node(peers, "legacy")),
-    ("npm client", "2026-07-28", |peers| node(peers, "2026-07-28")),
-];
+/// How a client finds the revision of the protocol to speak.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Era {
+    /// It asks with `server/discover`, and falls back to `initialize`.
+    Auto,
+    /// `initialize`, as before 2026.
+    Legacy,
+    /// Revision 2026-07-28 or nothing.
+    Newest,
+}
+
+impl Era {
+    fn argument(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::Legacy => "legacy",
+            Self::Newest => "2026-07-28",
+        }
+    }
+}
+
+impl McpClient {
+    /// Everything but the arguments that all of the scripts take.
+    fn command(self) -> Command {
+        let peers = peers();
+        let mut command = match self {
+            Self::PyPi1 => Command::new(peers.python_mcp_1()),
+            Self::PyPi2(_) => Command::new(peers.python_mcp_2()),
+            Self::Npm(_) => Command::new(peers.node()),
+        };
+        match self {
+            Self::PyPi1 => command.arg(script("client_mcp_1.py")),
+            Self::PyPi2(era) => command.arg(script("client_mcp_2.py")).arg(era.argument()),
+            Self::Npm(era) => command
+                .env("PEERS", peers.node_folder())
+                .arg(script("client_node.mjs"))
+                .arg(era.argument()),
+        };
+        command
+    }
+}
 
 /// Lists the tools of a server and calls one: what the client printed, or its complaint.
 ///
@@ -140,7 +184,7 @@ pub fn call_tool(
     (tool, arguments): (&str, &str),
     identity: Option<&Identity>,
 ) -> Result<Value, String> {
-    let mut command = client(&peers());
+    let mut command = client.command();
     command
         .arg(format!("https://{}{path}", gate.address()))
         .args([tool, arguments])
@@ -159,7 +203,7 @@ pub fn call_tool(
 /// Where `cargo xtask test` put the peers.
 #[must_use]
 pub fn peers() -> Peers {
-    let repository = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("a parent");
+    let repository = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("a parent");
     let peers = Peers::of(repository);
     assert!(
         peers.python_mcp_2().exists() && peers.python_mcp_1().exists(),
@@ -168,20 +212,8 @@ pub fn peers() -> Peers {
     peers
 }
 
-fn python(python: std::path::PathBuf, script: &str, arguments: &[&str]) -> Command {
-    let mut command = Command::new(python);
-    command.arg(script_path(script)).args(arguments);
-    command
-}
-
-fn node(peers: &Peers, era: &str) -> Command {
-    let mut command = Command::new(peers.node());
-    command.env("PEERS", peers.node_folder()).arg(script_path("client_node.mjs")).arg(era);
-    command
-}
-
-fn script_path(name: &str) -> OsString {
-    std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("peers").join(name).into_os_string()
+fn script(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("peers").join(name)
 }
 
 fn run(command: &mut Command, input: &[u8]) -> Output {

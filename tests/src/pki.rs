@@ -88,7 +88,7 @@ impl Identity {
     }
 
     fn paths(directory: &Path, name: &str) -> Self {
-        let file = |end: &str| directory.join(format!("{name}{end}"));
+        let file = |end: &str| directory.join(format!("client-{name}{end}"));
         Self { certificate: file(".pem"), chain: file("-chain.pem"), key: file(".key") }
     }
 }
