@@ -6,6 +6,7 @@ pub mod bench;
 mod build;
 pub mod components;
 pub mod demo;
+pub mod fuzz;
 pub mod peers;
 pub mod s_client;
 pub mod test;

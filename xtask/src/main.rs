@@ -29,6 +29,14 @@ enum Command {
         #[arg(long)]
         check: bool,
     },
+    /// Fuzz what faces the network or an operator's files, each target from its kept corpus
+    Fuzz {
+        /// One target of `tests/fuzz/targets`; all by default
+        target: Option<String>,
+        /// How long each target runs
+        #[arg(long, default_value_t = 60)]
+        seconds: u32,
+    },
     /// Prepare what the tests need, and run them all
     Test {
         /// Further arguments for `cargo test`
@@ -42,6 +50,7 @@ fn main() -> ExitCode {
         Command::Bench { name } => xtask::bench::run(&name),
         Command::Components => xtask::components::run(),
         Command::Demo { check } => xtask::demo::run(check),
+        Command::Fuzz { target, seconds } => xtask::fuzz::run(target.as_deref(), seconds),
         Command::Test { arguments } => xtask::test::run(&arguments),
     };
     match result {

@@ -1,4 +1,4 @@
-//! Fetches the third-party programs that the tests talk to: MCP clients and a server from PyPI and npm.
+//! Fetches what the tests need of others: MCP clients, a server and a suite of certificates from PyPI and npm.
 //!
 //! What is fetched, and in which version, stands in `tests/peers`; it goes into `target/peers` and is fetched again
 //! only when those lists change.
@@ -14,6 +14,8 @@ use anyhow::{Context as _, Result, bail, ensure};
 const PYTHON_MCP_2: &str = "python-mcp-2";
 /// The MCP client package in its first major version.
 const PYTHON_MCP_1: &str = "python-mcp-1";
+/// Certificates to test with.
+const VECTORS: &str = "vectors";
 
 /// The Node that the TypeScript client and its HTTP library need.
 const NODE_VERSION: (u32, u32) = (22, 19);
@@ -57,6 +59,11 @@ impl Peers {
         self.folder.join(PYTHON_MCP_2).join("bin/mcp-server-time")
     }
 
+    /// NIST's Public Key Interoperability Test Suite: a folder of certificates and one of CRLs.
+    pub fn pkits(&self) -> PathBuf {
+        self.folder.join(VECTORS).join("cryptography_vectors/x509/PKITS_data")
+    }
+
     /// A Node that is new enough.
     pub fn node(&self) -> PathBuf {
         let fetched = self.node_folder().join("node_modules/.bin/node");
@@ -79,6 +86,7 @@ pub fn ensure(root: &Path) -> Result<Peers> {
     for name in [PYTHON_MCP_2, PYTHON_MCP_1] {
         ensure_python(&peers.folder.join(name), &lists.join(name).with_extension("txt"))?;
     }
+    ensure_vectors(&peers, &lists.join(VECTORS).with_extension("txt"))?;
     ensure_node(&peers, &lists.join("package.json"))?;
     Ok(peers)
 }
@@ -134,6 +142,22 @@ fn ensure_python(folder: &Path, requirements: &Path) -> Result<()> {
         .args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--requirement"])
         .arg(requirements))?;
     stamp(folder, requirements)
+}
+
+/// Packages of files, for which a folder will do.
+fn ensure_vectors(peers: &Peers, requirements: &Path) -> Result<()> {
+    let folder = peers.folder.join(VECTORS);
+    if is_current(&folder, requirements)? && peers.pkits().exists() {
+        return Ok(());
+    }
+    eprintln!("peers: fetching {} with pip", requirements.display());
+    run(Command::new(peers.python_mcp_2())
+        .args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps"])
+        .args(["--upgrade", "--target"])
+        .arg(&folder)
+        .arg("--requirement")
+        .arg(requirements))?;
+    stamp(&folder, requirements)
 }
 
 fn ensure_node(peers: &Peers, package: &Path) -> Result<()> {

@@ -38,6 +38,32 @@ pub(crate) fn load_chain(
         .map_err(|error| file.mistake_in("chain", "chain", &error.to_string()))
 }
 
+/// What is allowed and probably not meant.
+pub(crate) fn warnings(chain: &Chain) -> Vec<String> {
+    let gives = |member: &Member, code: &str| {
+        !member.shadow && member.policy.description().rejection_codes.iter().any(|own| own == code)
+    };
+    let validates = |step: &Step| match step {
+        Step::One(member) => gives(member, "unknown-issuer"),
+        Step::Any(group) => group
+            .iter()
+            .filter(|member| !member.shadow)
+            .all(|member| gives(member, "unknown-issuer")),
+    };
+    if chain.steps().iter().any(validates) {
+        return Vec::new();
+    }
+    let pins = chain.members().filter(|member| gives(member, "not-pinned"));
+    pins.map(|member| {
+        format!(
+            "`{}` can let a client in without any path validation: a pin does not look at the validity, the issuer or \
+             the usage of a certificate; put `ca-chain` before it",
+            member.policy.name()
+        )
+    })
+    .collect()
+}
+
 /// A section that no chain names is a mistake: its author believes that it is in force.
 fn check_names(file: &ConfigFile) -> Result<(), Mistake> {
     let named = file.config.chain.iter().flat_map(|step| step.get_ref().names());

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::process::{Command, Output};
 
 use portcullis_pki::{Authority, Profile, Validity, write_private, write_public};
+use portcullis_tests::gate::component;
 use portcullis_tests::guest;
 use serde_json::Value;
 use tempfile::TempDir;
@@ -24,6 +25,7 @@ impl Setup {
         let server = authority.issue(&server).expect("a certificate");
         let client =
             authority.issue(&Profile::client("client-1", VALIDITY)).expect("a certificate");
+        write_public(&setup.path("server-ca.pem"), &authority.certificate_pem()).expect("written");
         write_public(&setup.path("server.pem"), &server.chain_pem).expect("written");
         write_private(&setup.path("server.key"), &server.key_pem).expect("written");
         write_public(&setup.path("client.pem"), &client.certificate_pem).expect("written");
@@ -153,4 +155,26 @@ fn explaining_a_key_or_garbage_exits_with_2() {
 #[test]
 fn an_unknown_option_exits_with_2() {
     assert_eq!(portcullis(Path::new("."), &["run", "--insecure"]).status.code(), Some(2));
+}
+
+#[test]
+fn check_warns_of_pins_without_any_path_validation() {
+    let pins = "[policies.pin-list]\nassets = { pins = \"pins.txt\" }\n";
+    let setup = Setup::new(&format!("{}{pins}", CONFIG.replace("gate\"", "pin-list\"")), b"");
+    std::fs::write(setup.path("pin-list.wasm"), component("pin-list")).expect("written");
+    std::fs::write(setup.path("ca-chain.wasm"), component("ca-chain")).expect("written");
+    let pin = format!("spki-sha256 {}\n", "0".repeat(64));
+    std::fs::write(setup.path("pins.txt"), pin).expect("written");
+    let warnings = |setup: &Setup| {
+        let output = setup.portcullis(&["check", "--plugins", ".", "--format", "json"]);
+        assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+        json(&output)["warnings"].as_array().map(Vec::len)
+    };
+    assert_eq!(warnings(&setup), Some(1));
+
+    let anchors = "[policies.ca-chain]\nassets = { anchors = \"server-ca.pem\" }\n";
+    let config = CONFIG.replace("[\"gate\"]", "[\"ca-chain\", \"pin-list\"]");
+    std::fs::write(setup.path("portcullis.toml"), format!("{config}{anchors}{pins}"))
+        .expect("written");
+    assert_eq!(warnings(&setup), Some(0));
 }

@@ -86,11 +86,16 @@ impl Chain {
         &self.steps
     }
 
+    /// The policies, in the order of asking.
+    pub fn members(&self) -> impl Iterator<Item = &Member> {
+        members(&self.steps)
+    }
+
     /// Judges a handshake. Blocks for as long as the policies take, and for a free place when more decisions are
     /// under way than the engine allows.
     #[must_use]
     pub fn decide(&self, handshake: &Handshake) -> Decision {
-        let engine = members(&self.steps).next().map(|member| member.policy.engine());
+        let engine = self.members().next().map(|member| member.policy.engine());
         let _permit = engine.map(|engine| engine.decision_permit());
         let start = Instant::now();
         if let Err(rejection) = check_number(handshake) {

@@ -6,7 +6,7 @@ use serde::Serialize;
 use crate::arguments::{Format, Setup};
 use crate::config::{ConfigFile, Mode};
 use crate::exit::Exit;
-use crate::policies::load_chain;
+use crate::policies::{load_chain, warnings};
 use crate::report::{self, Table};
 use crate::{revocation, wiring};
 
@@ -16,6 +16,7 @@ struct Report {
     server_certificate: String,
     chain: Vec<CheckedStep>,
     servers: Vec<CheckedServer>,
+    warnings: Vec<String>,
 }
 
 #[derive(Serialize)]
@@ -53,6 +54,7 @@ pub(crate) fn check(setup: &Setup, format: Format) -> anyhow::Result<Exit> {
         server_certificate: identity.certificate().subject(),
         chain: checked_steps(&chain),
         servers: servers(&file),
+        warnings: warnings(&chain),
     };
     match format {
         Format::Json => report::json(&report)?,
@@ -121,6 +123,9 @@ fn describe(report: &Report) -> String {
         servers.row(["", &server.path, &server.serves]);
     }
     out.push_str(&servers.to_string());
+    for warning in &report.warnings {
+        out.push_str(&format!("\nwarning: {warning}\n"));
+    }
     out
 }
 

@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use crate::arguments::{Format, Setup};
 use crate::config::ConfigFile;
 use crate::exit::Exit;
-use crate::policies::load_chain;
+use crate::policies::{load_chain, warnings};
 use crate::revocation::{self, Sources, Watching};
 use crate::{report, wiring};
 
@@ -29,6 +29,9 @@ pub(crate) fn run(setup: &Setup, format: Format) -> anyhow::Result<Exit> {
     let file = ConfigFile::read(&setup.config)?;
     let revocation = revocation::online(&file)?;
     let chain = load_chain(&file, &setup.plugins, Arc::new(revocation.clone()))?;
+    for warning in warnings(&chain) {
+        tracing::warn!("{warning}");
+    }
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
