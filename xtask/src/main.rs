@@ -17,8 +17,7 @@ struct Arguments {
 enum Command {
     /// Measure: ratios against a baseline of the same run
     Bench {
-        /// What to measure
-        #[arg(value_parser = ["decide"])]
+        /// What to measure: `decide` or `revocation`
         name: String,
     },
     /// Build the policies of plugins/ as components into target/components
