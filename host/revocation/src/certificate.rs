@@ -1,6 +1,6 @@
 //! What revocation needs of a certificate beyond what policies see: bytes as they are encoded.
 
-use portcullis_engine::Certificate;
+use portcullis_core::Certificate;
 
 use crate::der::{DerError, OID, Reader, SEQUENCE, constructed, context};
 use crate::name::NameKey;

@@ -1,6 +1,6 @@
 //! What tells others that an answer may be another one now.
 
-use portcullis_engine::Certificate;
+use portcullis_core::Certificate;
 
 use crate::certificate::Parts;
 use crate::name::NameKey;

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use portcullis_engine::{
+use portcullis_core::{
     Certificate, CertificateError, Clock, Revocation, RevocationAnswer, Timestamp,
 };
 use rustls_pki_types::CertificateDer;
@@ -158,7 +158,7 @@ impl Revocation for RevocationChecker {
             "ocsp" => self.ocsp.check(&pair, time),
             _ => unknown(format!(
                 "source `{}` is not known: there are `crl` and `ocsp`",
-                portcullis_engine::printable(source, 64)
+                portcullis_core::printable(source, 64)
             )),
         }
     }

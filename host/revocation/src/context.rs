@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::time::Duration;
 
-use portcullis_engine::{Certificate, Clock, RevocationAnswer, RevocationStatus, Timestamp};
+use portcullis_core::{Certificate, Clock, RevocationAnswer, RevocationStatus, Timestamp};
 use tokio::runtime::Handle;
 use tokio::sync::{Notify, Semaphore, broadcast};
 

@@ -1,7 +1,7 @@
 //! Distinguished encoding (X.690), read in place: nothing is copied and nothing is built.
 
 use crate::time;
-use portcullis_engine::Timestamp;
+use portcullis_core::Timestamp;
 
 pub(crate) const BOOLEAN: u8 = 0x01;
 pub(crate) const INTEGER: u8 = 0x02;

@@ -10,7 +10,7 @@ use hyper::client::conn::http1;
 use hyper::header;
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
-use portcullis_engine::Clock;
+use portcullis_core::Clock;
 use rustls::time_provider::TimeProvider;
 use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
 use tokio::io::{AsyncRead, AsyncWrite};

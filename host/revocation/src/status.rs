@@ -1,6 +1,6 @@
 //! How revocation is doing, for logs and metrics.
 
-use portcullis_engine::Timestamp;
+use portcullis_core::Timestamp;
 
 use crate::crl::Source;
 

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use portcullis_engine::Timestamp;
+use portcullis_core::Timestamp;
 
 /// A time as messages write it: `2026-11-24T12:00:00Z`.
 pub(crate) struct Utc(pub(crate) Timestamp);

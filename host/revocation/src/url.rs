@@ -25,7 +25,7 @@ impl Url {
     const MAXIMUM_BYTES: usize = 2048;
 
     pub(crate) fn parse(text: &str) -> Result<Self, UrlError> {
-        let refuse = || UrlError(portcullis_engine::printable(text, 256));
+        let refuse = || UrlError(portcullis_core::printable(text, 256));
         if text.len() > Self::MAXIMUM_BYTES {
             return Err(refuse());
         }

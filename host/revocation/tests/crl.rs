@@ -4,7 +4,7 @@ mod common;
 
 use common::crl::{CrlProfile, REVOKED_AT, directory_point, entry, number, point, reason};
 use common::{Fixture, HOUR, NOW, Party, assert_unknown, crl_answer, der, load_error, pem};
-use portcullis_engine::{Revocation as _, RevocationStatus};
+use portcullis_core::{Revocation as _, RevocationStatus};
 use rcgen::{IsCa, KeyUsagePurpose};
 
 #[test]

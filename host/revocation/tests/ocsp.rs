@@ -12,7 +12,7 @@ use common::crl::CrlProfile;
 use common::ocsp::{Answer, good, nonce_of, refusal, revoked, unknown};
 use common::server::{Reply, Request, Server};
 use common::{Fixture, HOUR, NOW, Party, assert_unknown, der, extension, wait_until};
-use portcullis_engine::{Certificate, Revocation as _, RevocationAnswer, RevocationStatus};
+use portcullis_core::{Certificate, Revocation as _, RevocationAnswer, RevocationStatus};
 use portcullis_revocation::{Nonce, RevocationChecker};
 use rcgen::{CertificateParams, CustomExtension, ExtendedKeyUsagePurpose, KeyUsagePurpose};
 

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use common::server::{Reply, Server};
 use common::{Fixture, assert_unknown};
-use portcullis_engine::{Certificate, Clock, Revocation as _, RevocationStatus};
+use portcullis_core::{Certificate, Clock, Revocation as _, RevocationStatus};
 use portcullis_revocation::{Nonce, RevocationChecker};
 
 const CONFIGURATION: &str = "

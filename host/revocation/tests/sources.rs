@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex};
 use common::crl::{CrlProfile, number, point};
 use common::server::{Reply, Server};
 use common::{Fixture, HOUR, NOW, Party, assert_unknown, wait_until};
-use portcullis_engine::{Certificate, Revocation as _, RevocationStatus};
+use portcullis_core::{Certificate, Revocation as _, RevocationStatus};
 use portcullis_revocation::{RevocationChecker, RevocationOptions, StartError};
 use rustls_pki_types::{CertificateDer, PrivatePkcs8KeyDer};
 

@@ -1,6 +1,6 @@
 //! Why a CRL is not used.
 
-use portcullis_engine::Timestamp;
+use portcullis_core::Timestamp;
 
 use crate::der::DerError;
 use crate::time::Utc;

@@ -2,7 +2,7 @@
 
 use std::hash::{BuildHasher as _, RandomState};
 
-use portcullis_engine::Timestamp;
+use portcullis_core::Timestamp;
 
 /// The bytes of a serial number at most: 20 (RFC 5280, 4.1.2.2), and one for the sign of those that a CA took all
 /// bits of.

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use portcullis_engine::{Certificate, Timestamp};
+use portcullis_core::{Certificate, Timestamp};
 
 use super::read::{self, Circumstances};
 use super::source::Source;
@@ -37,7 +37,7 @@ impl CrlStore {
                 let _ = state.remove(&file);
             }
         }
-        self.publish();
+        self.publish(&self.sources());
     }
 
     fn restore_one(&self, file: &str, bytes: &[u8], now: Timestamp) -> Option<()> {

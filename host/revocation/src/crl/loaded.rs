@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
-use portcullis_engine::{Certificate, Timestamp};
+use portcullis_core::{Certificate, Timestamp};
 
 use super::error::UseError;
 use super::parse::{Crl, Revoked, outer};

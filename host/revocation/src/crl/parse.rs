@@ -1,6 +1,6 @@
 //! One CRL, read in one pass over its encoding (RFC 5280, 5).
 
-use portcullis_engine::Timestamp;
+use portcullis_core::Timestamp;
 
 use super::error::CrlError;
 use super::index::{Entry, Index, Serial, TooMany};

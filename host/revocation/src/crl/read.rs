@@ -4,7 +4,7 @@ use std::io;
 use std::sync::Arc;
 
 use aws_lc_rs::digest;
-use portcullis_engine::{Certificate, Timestamp};
+use portcullis_core::{Certificate, Timestamp};
 use rustls_pki_types::CertificateRevocationListDer;
 use rustls_pki_types::pem::PemObject as _;
 

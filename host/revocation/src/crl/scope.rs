@@ -1,6 +1,6 @@
 //! Which certificates a CRL speaks for (RFC 5280, 5.2.5 and 6.3.3).
 
-use portcullis_engine::Certificate;
+use portcullis_core::Certificate;
 
 use super::error::{CrlError, UseError};
 use crate::der::{DerError, Reader, SEQUENCE, constructed, context};

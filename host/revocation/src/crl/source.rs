@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use aws_lc_rs::digest;
 use data_encoding::HEXLOWER;
-use portcullis_engine::Timestamp;
+use portcullis_core::Timestamp;
 
 use super::loaded::Loaded;
 use super::read::LoadError;

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use portcullis_engine::{RevocationAnswer, RevocationStatus, Timestamp};
+use portcullis_core::{RevocationAnswer, RevocationStatus, Timestamp};
 
 use super::error::UseError;
 use super::index::Serial;
@@ -77,14 +77,16 @@ impl CrlStore {
         }
         let mut found = self.discover(pair);
         let limit = Duration::from_millis(self.options.wait_milliseconds.into());
-        if let Some(news) = found.news.take()
-            && !limit.is_zero()
-        {
+        let waits = found.news.is_some() && !limit.is_zero();
+        if let Some(news) = found.news.take().filter(|_| waits) {
             self.context.wait(&news, limit);
-            answer = self.look_up(pair, time);
-            if answer.status != RevocationStatus::Unknown {
-                return answer;
-            }
+        }
+        // Even who has not waited looks again: a load may have ended since.
+        answer = self.look_up(pair, time);
+        if answer.status != RevocationStatus::Unknown {
+            return answer;
+        }
+        if waits {
             found = self.discover(pair);
         }
         let detail = std::iter::once(answer.detail.clone()).chain(found.details);
@@ -263,9 +265,14 @@ impl CrlStore {
     fn finish(&self, source: &Source, result: Result<Option<Loaded>, LoadError>) {
         let before = source.progress().current.clone();
         let new = result.as_ref().is_ok_and(Option::is_some);
+        // Locked over both, so that whoever sees how the load went gets its CRL, too.
+        let sources = self.sources();
         let waiters = self.note(source, result.map(|loaded| loaded.map(Arc::new)));
         if new {
-            self.publish();
+            self.publish(&sources);
+        }
+        drop(sources);
+        if new {
             let both = before.into_iter().chain(source.progress().current.clone());
             let mut names: Vec<NameKey> = both.map(|loaded| loaded.crl.issuer_name).collect();
             names.dedup();
@@ -339,10 +346,9 @@ impl CrlStore {
         }
     }
 
-    /// Gives handshakes the CRLs of all sources as they are now.
-    pub(super) fn publish(&self) {
-        // Locked to the end, so that of two at once the later one sees what the earlier one saw.
-        let sources = self.sources();
+    /// Gives handshakes the CRLs of all sources as they are now. With `sources` locked, of two at once the later one
+    /// sees what the earlier one saw.
+    pub(super) fn publish(&self, sources: &[Arc<Source>]) {
         let mut by_issuer: HashMap<NameKey, Vec<Arc<Loaded>>> = HashMap::new();
         for loaded in sources.iter().filter_map(|source| source.progress().current.clone()) {
             by_issuer.entry(loaded.crl.issuer_name).or_default().push(loaded);

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use portcullis_engine::{Certificate, RevocationAnswer, RevocationStatus, Timestamp};
+use portcullis_core::{Certificate, RevocationAnswer, RevocationStatus, Timestamp};
 
 use super::error::OcspError;
 use super::statement::Statement;

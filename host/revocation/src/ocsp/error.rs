@@ -1,6 +1,6 @@
 //! Why an OCSP answer is not used.
 
-use portcullis_engine::Timestamp;
+use portcullis_core::Timestamp;
 
 use crate::der::DerError;
 use crate::fetch::FetchError;

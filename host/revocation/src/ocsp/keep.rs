@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use aws_lc_rs::digest;
 use data_encoding::HEXLOWER;
-use portcullis_engine::Certificate;
+use portcullis_core::Certificate;
 
 use super::entry::Key;
 use super::response::parse_ocsp_response;

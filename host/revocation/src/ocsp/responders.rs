@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use portcullis_engine::Timestamp;
+use portcullis_core::Timestamp;
 
 use super::error::OcspError;
 use crate::context::{Due, back_off};

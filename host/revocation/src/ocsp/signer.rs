@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use portcullis_engine::{Certificate, RevocationStatus, Timestamp};
+use portcullis_core::{Certificate, RevocationStatus, Timestamp};
 use rustls_pki_types::{CertificateDer, UnixTime};
 use webpki::{ALL_VERIFICATION_ALGS, EndEntityCert, KeyUsage};
 use x509_cert::der::Encode as _;

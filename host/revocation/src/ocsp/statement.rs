@@ -1,6 +1,6 @@
 //! What a response says of the one certificate that was asked about.
 
-use portcullis_engine::Timestamp;
+use portcullis_core::Timestamp;
 use x509_ocsp::{CertId, CertStatus, OcspGeneralizedTime, SingleResponse};
 
 use super::error::OcspError;

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use portcullis_engine::{Certificate, RevocationAnswer, RevocationStatus, Timestamp};
+use portcullis_core::{Certificate, RevocationAnswer, RevocationStatus, Timestamp};
 
 use super::entry::{Entry, Key};
 use super::error::OcspError;
@@ -270,10 +270,10 @@ impl OcspStore {
         let kept =
             answer.map(|answer| (Arc::clone(&entry.subject), Arc::clone(&entry.issuer), answer));
         drop(guard);
-        drop(waiters);
         if before != after {
             self.context.changed(What::Certificate(key.subject));
         }
+        drop(waiters);
         match (kept, &self.context.state) {
             (Some((subject, issuer, answer)), _) => self.keep(key, &subject, &issuer, &answer),
             (None, Some(state)) if before.is_some() && after.is_none() => {

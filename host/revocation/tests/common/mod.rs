@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
-use portcullis_engine::{Certificate, Clock, Revocation as _, RevocationAnswer, RevocationStatus};
+use portcullis_core::{Certificate, Clock, Revocation as _, RevocationAnswer, RevocationStatus};
 use portcullis_revocation::{RevocationChecker, RevocationOptions, Status};
 use rcgen::{
     BasicConstraints, CertificateParams, CustomExtension, DnType, IsCa, Issuer, KeyPair,

@@ -1,7 +1,7 @@
 //! OCSP answers that can be wrong in one way each.
 
 use aws_lc_rs::digest;
-use portcullis_engine::Certificate;
+use portcullis_core::Certificate;
 
 use super::der::{self, sequence};
 use super::{HOUR, NOW, Party};
