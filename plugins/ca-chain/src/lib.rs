@@ -1,18 +1,16 @@
 //! Accepts a client whose certificate chains to one of the operator's CAs. See the README for what that proves.
 
-pub mod anchors;
 pub mod codes;
-pub mod facts;
 mod oid;
 mod principal;
 pub mod rule;
 pub mod settings;
 
+use portcullis_guest::paths::anchors::Anchors;
 use portcullis_guest::{
     Assets, Certificate, Description, Handshake, Policy, Verdict, log, signatures,
 };
 
-use anchors::Anchors;
 use rule::Rule;
 use settings::Settings;
 
@@ -29,7 +27,7 @@ impl Policy for CaChainPolicy {
                     .to_owned(),
             settings_schema: settings::SCHEMA.to_owned(),
             assets: vec!["anchors".to_owned()],
-            rejection_codes: codes::ALL.iter().map(|&code| code.to_owned()).collect(),
+            rejection_codes: codes::all().map(str::to_owned).collect(),
         }
     }
 

@@ -1,9 +1,9 @@
 //! Who the client is, by a name of its certificate.
 
 use portcullis_guest::Rejection;
+use portcullis_guest::paths::Facts;
 
 use crate::codes;
-use crate::facts::Facts;
 use crate::settings::Principal;
 
 const COMMON_NAME: &str = "2.5.4.3";

@@ -3,15 +3,15 @@
 mod support;
 
 use portcullis_guest::Attribute;
+use portcullis_guest::testing::ParsedCertificate;
 use portcullis_pki::{AltName, Extension, KeyType, KeyUsage, NameConstraint, PathLength, Validity};
 
-use support::{DAY, NOON, Native, VALID, below, client, code, judge, judge_at, root};
+use support::{DAY, NOON, VALID, below, client, code, judge, judge_at, of, of_authority, root};
 
 #[test]
 fn a_client_of_the_anchor_is_accepted_and_the_anchor_and_depth_are_told() {
     let root = root(|_| {});
-    let acceptance =
-        judge("{}", &[&root], &[Native::of(&client(&root, |_| {}))]).expect("accepted");
+    let acceptance = judge("{}", &[&root], &[of(&client(&root, |_| {}))]).expect("accepted");
     assert_eq!(acceptance.principal, None);
     assert_eq!(
         acceptance.attributes,
@@ -29,9 +29,8 @@ fn intermediates_may_come_in_any_order_and_with_the_root_and_a_stranger_among_th
     let upper = below(&root, "Upper", |_| {});
     let lower = below(&upper, "Lower", |_| {});
     let stranger = support::root(|profile| profile.subject[0].1 = "Stranger".into());
-    let leaf = Native::of(&client(&lower, |_| {}));
-    let [root_cert, upper, lower, stranger] =
-        [&root, &upper, &lower, &stranger].map(Native::of_authority);
+    let leaf = of(&client(&lower, |_| {}));
+    let [root_cert, upper, lower, stranger] = [&root, &upper, &lower, &stranger].map(of_authority);
     let chain = [leaf, stranger, upper, root_cert, lower];
     let acceptance = judge("{}", &[&root], &chain).expect("accepted");
     assert_eq!(acceptance.attributes[2].value, "2");
@@ -42,7 +41,7 @@ fn every_kind_of_key_works_for_the_ca_and_for_the_client() {
     for key in [KeyType::P256, KeyType::P384, KeyType::P521, KeyType::Ed25519, KeyType::Rsa2048] {
         let root = root(|profile| profile.key = key);
         let leaf = client(&root, |profile| profile.key = key);
-        judge("{}", &[&root], &[Native::of(&leaf)]).expect("accepted");
+        judge("{}", &[&root], &[of(&leaf)]).expect("accepted");
     }
 }
 
@@ -51,17 +50,11 @@ fn a_client_of_another_ca_is_refused_even_if_that_ca_has_the_anchors_name() {
     let ours = root(|_| {});
     let other = root(|profile| profile.subject[0].1 = "Other".into());
     let namesake = root(|_| {});
-    assert_eq!(
-        code(judge("{}", &[&ours], &[Native::of(&client(&other, |_| {}))])),
-        "unknown-issuer"
-    );
-    assert_eq!(
-        code(judge("{}", &[&ours], &[Native::of(&client(&namesake, |_| {}))])),
-        "bad-signature"
-    );
+    assert_eq!(code(judge("{}", &[&ours], &[of(&client(&other, |_| {}))])), "unknown-issuer");
+    assert_eq!(code(judge("{}", &[&ours], &[of(&client(&namesake, |_| {}))])), "bad-signature");
 
     // Nor does it help to send the other CA along.
-    let chain = [Native::of(&client(&other, |_| {})), Native::of_authority(&other)];
+    let chain = [of(&client(&other, |_| {})), of_authority(&other)];
     assert_eq!(code(judge("{}", &[&ours], &chain)), "unknown-issuer");
 }
 
@@ -69,9 +62,9 @@ fn a_client_of_another_ca_is_refused_even_if_that_ca_has_the_anchors_name() {
 fn a_path_that_needs_an_intermediate_is_refused_without_it() {
     let root = root(|_| {});
     let middle = below(&root, "Middle", |_| {});
-    let leaf = Native::of(&client(&middle, |_| {}));
+    let leaf = of(&client(&middle, |_| {}));
     assert_eq!(code(judge("{}", &[&root], std::slice::from_ref(&leaf))), "unknown-issuer");
-    judge("{}", &[&root], &[leaf, Native::of_authority(&middle)]).expect("accepted with it");
+    judge("{}", &[&root], &[leaf, of_authority(&middle)]).expect("accepted with it");
 }
 
 #[test]
@@ -79,7 +72,7 @@ fn the_validity_includes_its_first_and_its_last_second() {
     let root = root(|profile| {
         profile.validity = Validity { not_before: NOON - 9 * DAY, not_after: NOON + 9 * DAY };
     });
-    let leaf = [Native::of(&client(&root, |_| {}))];
+    let leaf = [of(&client(&root, |_| {}))];
     let judge_at = |time| judge_at(time, "{}", &[&root], &leaf);
     judge_at(VALID.not_before).expect("the first second");
     judge_at(VALID.not_after).expect("the last second");
@@ -95,7 +88,7 @@ fn the_verdict_holds_as_long_as_the_certificate_that_ends_first() {
         let root = root(|profile| profile.validity = until(root_ends));
         let middle = below(&root, "Middle", |profile| profile.validity = until(middle_ends));
         let leaf = client(&middle, |profile| profile.validity = until(leaf_ends));
-        let chain = [Native::of(&leaf), Native::of_authority(&middle)];
+        let chain = [of(&leaf), of_authority(&middle)];
         let acceptance = judge("{}", &[&root], &chain).expect("accepted");
         assert_eq!(acceptance.valid_until, Some(NOON + 11));
         let again = judge_at(NOON + 11, "{}", &[&root], &chain);
@@ -110,10 +103,10 @@ fn an_anchor_outside_its_validity_anchors_nothing_and_does_not_hide_one_that_is_
     let good = root(|_| {});
     for (validity, expected) in [(expired, "expired"), (future, "not-yet-valid")] {
         let bad = root(|profile| profile.validity = validity);
-        let leaf = [Native::of(&client(&bad, |_| {}))];
+        let leaf = [of(&client(&bad, |_| {}))];
         assert_eq!(code(judge("{}", &[&bad], &leaf)), expected);
 
-        let of_good = [Native::of(&client(&good, |_| {}))];
+        let of_good = [of(&client(&good, |_| {}))];
         judge("{}", &[&bad, &good], &of_good).expect("the other anchor stands");
     }
 }
@@ -123,10 +116,10 @@ fn the_client_certificate_must_be_meant_for_clients() {
     let root = root(|_| {});
     let with = |usages: &[&str]| {
         let usages = usages.iter().map(|&usage| usage.to_owned()).collect();
-        [Native::of(&client(&root, |profile| profile.extended_key_usages = usages))]
+        [of(&client(&root, |profile| profile.extended_key_usages = usages))]
     };
     let (client_auth, server_auth, any) = ("1.3.6.1.5.5.7.3.2", "1.3.6.1.5.5.7.3.1", "2.5.29.37.0");
-    let judge = |settings, chain: [Native; 1]| judge(settings, &[&root], &chain);
+    let judge = |settings, chain: [ParsedCertificate; 1]| judge(settings, &[&root], &chain);
 
     assert_eq!(code(judge("{}", with(&[]))), "wrong-usage");
     assert_eq!(code(judge("{}", with(&[server_auth]))), "wrong-usage");
@@ -148,7 +141,7 @@ fn a_ca_that_is_limited_to_servers_has_no_clients() {
     let middle = below(&root, "Servers", |profile| {
         profile.extended_key_usages = vec!["1.3.6.1.5.5.7.3.1".to_owned()];
     });
-    let chain = [Native::of(&client(&middle, |_| {})), Native::of_authority(&middle)];
+    let chain = [of(&client(&middle, |_| {})), of_authority(&middle)];
     assert_eq!(code(judge("{}", &[&root], &chain)), "wrong-usage");
 }
 
@@ -156,30 +149,30 @@ fn a_ca_that_is_limited_to_servers_has_no_clients() {
 fn a_ca_certificate_is_no_client_certificate() {
     let root = root(|_| {});
     let ca = client(&root, |profile| profile.ca = Some(PathLength::Unlimited));
-    assert_eq!(code(judge("{}", &[&root], &[Native::of(&ca)])), "ca-as-leaf");
+    assert_eq!(code(judge("{}", &[&root], &[of(&ca)])), "ca-as-leaf");
     let signer = client(&root, |profile| profile.key_usages.push(KeyUsage::KeyCertSign));
-    assert_eq!(code(judge("{}", &[&root], &[Native::of(&signer)])), "ca-as-leaf");
+    assert_eq!(code(judge("{}", &[&root], &[of(&signer)])), "ca-as-leaf");
 }
 
 #[test]
 fn the_key_usage_of_the_client_must_have_digital_signature_if_it_is_there() {
     let root = root(|_| {});
     let absent = client(&root, |profile| profile.key_usages.clear());
-    judge("{}", &[&root], &[Native::of(&absent)]).expect("absent is no restriction");
+    judge("{}", &[&root], &[of(&absent)]).expect("absent is no restriction");
     let other = client(&root, |profile| profile.key_usages = vec![KeyUsage::KeyEncipherment]);
-    assert_eq!(code(judge("{}", &[&root], &[Native::of(&other)])), "wrong-usage");
+    assert_eq!(code(judge("{}", &[&root], &[of(&other)])), "wrong-usage");
 }
 
 #[test]
 fn a_client_certificate_issues_no_clients_and_neither_does_a_ca_without_key_cert_sign() {
     let root = root(|_| {});
     let not_a_ca = below(&root, "Not a CA", |profile| profile.ca = None);
-    let chain = [Native::of(&client(&not_a_ca, |_| {})), Native::of_authority(&not_a_ca)];
+    let chain = [of(&client(&not_a_ca, |_| {})), of_authority(&not_a_ca)];
     assert_eq!(code(judge("{}", &[&root], &chain)), "wrong-usage");
 
     let no_signer =
         below(&root, "CRLs only", |profile| profile.key_usages = vec![KeyUsage::CrlSign]);
-    let chain = [Native::of(&client(&no_signer, |_| {})), Native::of_authority(&no_signer)];
+    let chain = [of(&client(&no_signer, |_| {})), of_authority(&no_signer)];
     assert_eq!(code(judge("{}", &[&root], &chain)), "wrong-usage");
 }
 
@@ -188,13 +181,9 @@ fn a_path_length_constraint_holds() {
     let root = root(|_| {});
     let upper = below(&root, "Upper", |profile| profile.ca = Some(PathLength::AtMost(0)));
     let lower = below(&upper, "Lower", |_| {});
-    let chain = [
-        Native::of(&client(&lower, |_| {})),
-        Native::of_authority(&lower),
-        Native::of_authority(&upper),
-    ];
+    let chain = [of(&client(&lower, |_| {})), of_authority(&lower), of_authority(&upper)];
     assert_eq!(code(judge("{}", &[&root], &chain)), "path-too-long");
-    let chain = [Native::of(&client(&upper, |_| {})), Native::of_authority(&upper)];
+    let chain = [of(&client(&upper, |_| {})), of_authority(&upper)];
     judge("{}", &[&root], &chain).expect("directly below");
 }
 
@@ -205,14 +194,14 @@ fn name_constraints_hold_for_the_anchor_and_for_those_below() {
 
     let bound = root(|profile| profile.permitted_names = permitted.clone());
     let inside = client(&bound, |profile| profile.alt_names = named("agent.example.org"));
-    judge("{}", &[&bound], &[Native::of(&inside)]).expect("inside");
+    judge("{}", &[&bound], &[of(&inside)]).expect("inside");
     let outside = client(&bound, |profile| profile.alt_names = named("agent.example.com"));
-    assert_eq!(code(judge("{}", &[&bound], &[Native::of(&outside)])), "name-not-permitted");
+    assert_eq!(code(judge("{}", &[&bound], &[of(&outside)])), "name-not-permitted");
 
     let free = root(|_| {});
     let middle = below(&free, "Middle", |profile| profile.excluded_names = permitted);
     let excluded = client(&middle, |profile| profile.alt_names = named("agent.example.org"));
-    let chain = [Native::of(&excluded), Native::of_authority(&middle)];
+    let chain = [of(&excluded), of_authority(&middle)];
     assert_eq!(code(judge("{}", &[&free], &chain)), "name-not-permitted");
 }
 
@@ -222,7 +211,7 @@ fn an_extension_that_is_critical_and_unknown_is_refused_and_one_that_is_only_unk
     let with = |critical| {
         let oid = "1.3.6.1.4.1.32473.1".to_owned();
         let extension = Extension { oid, critical, value: vec![5, 0] };
-        [Native::of(&client(&root, |profile| profile.extensions.push(extension)))]
+        [of(&client(&root, |profile| profile.extensions.push(extension)))]
     };
     assert_eq!(code(judge("{}", &[&root], &with(true))), "unknown-critical-extension");
     judge("{}", &[&root], &with(false)).expect("not critical");
@@ -232,8 +221,8 @@ fn an_extension_that_is_critical_and_unknown_is_refused_and_one_that_is_only_unk
 fn a_weak_key_is_refused_wherever_it_is_on_the_path() {
     let root = root(|_| {});
     let middle = below(&root, "Middle", |_| {});
-    let leaf = Native::of(&client(&middle, |_| {}));
-    let ca = Native::of_authority(&middle);
+    let leaf = of(&client(&middle, |_| {}));
+    let ca = of_authority(&middle);
     judge("{}", &[&root], &[leaf.clone(), ca.clone()]).expect("strong keys");
 
     for (algorithm, bits) in [("rsa", 2047), ("rsa", 0), ("1.2.840.10040.4.1", 2048)] {
@@ -244,7 +233,7 @@ fn a_weak_key_is_refused_wherever_it_is_on_the_path() {
     }
     let strict = r#"{ "minimum-rsa-bits": 3072 }"#;
     let rsa = support::root(|profile| profile.key = KeyType::Rsa2048);
-    assert_eq!(code(judge(strict, &[&rsa], &[Native::of(&client(&rsa, |_| {}))])), "weak-key");
+    assert_eq!(code(judge(strict, &[&rsa], &[of(&client(&rsa, |_| {}))])), "weak-key");
 
     let relaxed = r#"{ "allow-rsa-below-2048-bits": true, "minimum-rsa-bits": 1024 }"#;
     judge(relaxed, &[&root], &[leaf.with_key("rsa", 1024), ca]).expect("relaxed by name");
@@ -255,8 +244,8 @@ fn a_signature_by_a_key_that_is_too_small_to_verify_is_called_weak_and_not_wrong
     let root = root(|_| {});
     let middle = below(&root, "Middle", |_| {});
     let impostor = below(&root, "Middle", |_| {});
-    let leaf = Native::of(&client(&impostor, |_| {}));
-    let ca = Native::of_authority(&middle);
+    let leaf = of(&client(&impostor, |_| {}));
+    let ca = of_authority(&middle);
     assert_eq!(code(judge("{}", &[&root], &[leaf.clone(), ca.clone()])), "bad-signature");
     assert_eq!(code(judge("{}", &[&root], &[leaf, ca.with_key("rsa", 1024)])), "weak-key");
 }
@@ -266,7 +255,7 @@ fn a_certificate_may_not_be_valid_for_longer_than_the_settings_say() {
     let root = root(|_| {});
     let lasting = |seconds| {
         let validity = Validity { not_before: NOON, not_after: NOON + seconds };
-        [Native::of(&client(&root, |profile| profile.validity = validity))]
+        [of(&client(&root, |profile| profile.validity = validity))]
     };
     let a_day = r#"{ "maximum-validity-hours": 24 }"#;
     judge(a_day, &[&root], &lasting(DAY - 1)).expect("both ends count: a day");
@@ -277,12 +266,12 @@ fn a_certificate_may_not_be_valid_for_longer_than_the_settings_say() {
 #[test]
 fn the_number_of_certificates_that_a_client_may_send_is_limited() {
     let root = root(|_| {});
-    let mut chain = vec![Native::of(&client(&root, |_| {}))];
+    let mut chain = vec![of(&client(&root, |_| {}))];
     for index in 0..6 {
-        chain.push(Native::of_authority(&below(&root, &format!("Other {index}"), |_| {})));
+        chain.push(of_authority(&below(&root, &format!("Other {index}"), |_| {})));
     }
     judge("{}", &[&root], &chain).expect("six beside its own");
-    chain.push(Native::of_authority(&root));
+    chain.push(of_authority(&root));
     assert_eq!(code(judge("{}", &[&root], &chain)), "path-too-complex");
     assert_eq!(code(judge("{}", &[&root], &[])), "bad-certificate");
 }
@@ -292,8 +281,8 @@ fn certificates_that_all_fit_each_other_are_given_up_in_bounded_time() {
     // Six CAs of one name, none of which signed the leaf or one another: every order of them fits by name.
     let ours = root(|profile| profile.subject[0].1 = "Ours".into());
     let twins: Vec<_> = (0..6).map(|_| root(|_| {})).collect();
-    let mut chain = vec![Native::of(&client(&root(|_| {}), |_| {}))];
-    chain.extend(twins.iter().map(Native::of_authority));
+    let mut chain = vec![of(&client(&root(|_| {}), |_| {}))];
+    chain.extend(twins.iter().map(of_authority));
     assert_eq!(code(judge("{}", &[&ours], &chain)), "unknown-issuer");
     assert!(code(judge("{}", &[&twins[0]], &chain)).starts_with(['b', 'p']));
 }
@@ -305,9 +294,8 @@ fn the_principal_is_the_one_name_of_the_wanted_kind() {
     let dns = AltName::Dns("billing.example.org".to_owned());
     let email = AltName::Email("ann@example.org".to_owned());
     let leaf = client(&root, |profile| profile.alt_names = vec![dns.clone(), uri, email]);
-    let principal = |settings: &str| {
-        judge(settings, &[&root], &[Native::of(&leaf)]).expect("accepted").principal
-    };
+    let principal =
+        |settings: &str| judge(settings, &[&root], &[of(&leaf)]).expect("accepted").principal;
     assert_eq!(principal(r#"{ "principal": "none" }"#), None);
     assert_eq!(principal(r#"{ "principal": "common-name" }"#).as_deref(), Some("client-1"));
     assert_eq!(principal(r#"{ "principal": "dns" }"#).as_deref(), Some("billing.example.org"));
@@ -320,7 +308,7 @@ fn the_principal_is_the_one_name_of_the_wanted_kind() {
     let two = vec![dns, AltName::Dns("admin.example.org".to_owned())];
     for names in [Vec::new(), two] {
         let leaf = client(&root, |profile| profile.alt_names = names);
-        let judged = judge(r#"{ "principal": "dns" }"#, &[&root], &[Native::of(&leaf)]);
+        let judged = judge(r#"{ "principal": "dns" }"#, &[&root], &[of(&leaf)]);
         assert_eq!(code(judged), "no-principal");
     }
 }
