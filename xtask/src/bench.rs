@@ -5,10 +5,8 @@ use anyhow::{Context as _, Result, ensure};
 use crate::{build, components};
 
 /// What can be measured, and where: a name, its package and its bench.
-const BENCHES: [(&str, &str, &str); 2] = [
-    ("decide", "portcullis-tests", "decide"),
-    ("revocation", "portcullis-revocation", "crl"),
-];
+const BENCHES: [(&str, &str, &str); 2] =
+    [("decide", "portcullis-tests", "decide"), ("revocation", "portcullis-revocation", "crl")];
 
 /// Runs one of them.
 pub fn run(name: &str) -> Result<()> {

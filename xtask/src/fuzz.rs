@@ -5,6 +5,7 @@
 
 use std::fs;
 use std::path::Path;
+use std::process::{Child, Command};
 
 use anyhow::{Context as _, Result, ensure};
 
@@ -31,25 +32,40 @@ pub fn run(only: Option<&str>, seconds: u32) -> Result<()> {
         .context("cannot run cargo")?;
     ensure!(status.success(), "cargo could not build the fuzz targets");
 
-    for name in targets(&folder)?.iter().filter(|name| only.is_none_or(|only| only == *name)) {
-        eprintln!("fuzz: {name} for {seconds} s");
-        let found = target.join("found").join(name);
-        fs::create_dir_all(&found).with_context(|| format!("cannot make {}", found.display()))?;
-        let binary = target.join(&triple).join("release").join(name);
-        let mut fuzzer = std::process::Command::new(&binary);
-        // New inputs go to the first folder; the kept corpus is the second, and is only read.
-        fuzzer.arg(&found).arg(folder.join("corpus").join(name)).args([
-            &format!("-max_total_time={seconds}"),
-            "-rss_limit_mb=4096",
-            "-timeout=10",
-            "-print_final_stats=1",
-            "-verbosity=0",
-        ]);
-        fuzzer.arg(format!("-artifact_prefix={}/", found.display()));
-        let status = fuzzer.status().with_context(|| format!("cannot run {}", binary.display()))?;
-        ensure!(status.success(), "`{name}` failed on an input in {}", found.display());
+    let names = targets(&folder)?;
+    let names: Vec<_> = names.iter().filter(|name| only.is_none_or(|only| only == *name)).collect();
+    ensure!(!names.is_empty(), "there is no such target in {}", folder.display());
+    // A fuzzer uses one core.
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    for together in names.chunks(cores) {
+        let fuzzers: Vec<_> = together
+            .iter()
+            .map(|name| start(name, &folder, &target, &triple, seconds))
+            .collect::<Result<_>>()?;
+        // Every one is waited for before one that failed ends this.
+        let ended: Vec<_> = fuzzers.into_iter().map(|mut fuzzer| fuzzer.wait()).collect();
+        for (name, status) in together.iter().zip(ended) {
+            let found = target.join("found").join(name);
+            ensure!(status?.success(), "`{name}` failed on an input in {}", found.display());
+        }
     }
     Ok(())
+}
+
+fn start(name: &str, folder: &Path, target: &Path, triple: &str, seconds: u32) -> Result<Child> {
+    eprintln!("fuzz: {name} for {seconds} s");
+    let found = target.join("found").join(name);
+    fs::create_dir_all(&found).with_context(|| format!("cannot make {}", found.display()))?;
+    let binary = target.join(triple).join("release").join(name);
+    // New inputs go to the first folder; the kept corpus is the second, and is only read.
+    Command::new(&binary)
+        .arg(&found)
+        .arg(folder.join("corpus").join(name))
+        .args([&format!("-max_total_time={seconds}"), "-rss_limit_mb=4096", "-timeout=10"])
+        .args(["-print_final_stats=1", "-verbosity=0"])
+        .arg(format!("-artifact_prefix={}/", found.display()))
+        .spawn()
+        .with_context(|| format!("cannot run {}", binary.display()))
 }
 
 /// The targets by their files.
@@ -65,8 +81,7 @@ fn targets(folder: &Path) -> Result<Vec<String>> {
 }
 
 fn host_triple() -> Result<String> {
-    let output =
-        std::process::Command::new("rustc").arg("-vV").output().context("cannot run rustc")?;
+    let output = Command::new("rustc").arg("-vV").output().context("cannot run rustc")?;
     let text = String::from_utf8_lossy(&output.stdout);
     let triple = text.lines().find_map(|line| line.strip_prefix("host: "));
     triple.map(str::to_owned).context("`rustc -vV` does not name its host")
