@@ -45,8 +45,9 @@ pub fn run(only: Option<&str>, seconds: u32) -> Result<()> {
         // Every one is waited for before one that failed ends this.
         let ended: Vec<_> = fuzzers.into_iter().map(|mut fuzzer| fuzzer.wait()).collect();
         for (name, status) in together.iter().zip(ended) {
-            let found = target.join("found").join(name);
-            ensure!(status?.success(), "`{name}` failed on an input in {}", found.display());
+            let log = target.join("found").join(name).with_extension("log");
+            ensure!(status?.success(), "`{name}` failed; {} has the input", log.display());
+            eprintln!("fuzz: {name} found nothing in {}", runs(&log)?);
         }
     }
     Ok(())
@@ -62,10 +63,17 @@ fn start(name: &str, folder: &Path, target: &Path, triple: &str, seconds: u32) -
         .arg(&found)
         .arg(folder.join("corpus").join(name))
         .args([&format!("-max_total_time={seconds}"), "-rss_limit_mb=4096", "-timeout=10"])
-        .args(["-print_final_stats=1", "-verbosity=0"])
         .arg(format!("-artifact_prefix={}/", found.display()))
+        .stderr(fs::File::create(found.with_extension("log"))?)
         .spawn()
         .with_context(|| format!("cannot run {}", binary.display()))
+}
+
+/// "123 runs", from libFuzzer's last lines: "Done 123 runs in 60 second(s)".
+fn runs(log: &Path) -> Result<String> {
+    let text = String::from_utf8_lossy(&fs::read(log)?).into_owned();
+    let done = text.lines().rev().find_map(|line| line.strip_prefix("Done "));
+    done.map(str::to_owned).with_context(|| format!("{} does not say how it ended", log.display()))
 }
 
 /// The targets by their files.

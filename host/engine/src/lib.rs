@@ -10,6 +10,7 @@ mod engine;
 mod host;
 mod limits;
 mod load;
+mod log;
 mod policy;
 mod settings;
 

@@ -12,6 +12,7 @@ use crate::bindings::{PolicyWorld, PolicyWorldPre, handshakes};
 use crate::engine::{self, Engine};
 use crate::host::CallState;
 use crate::limits::PolicyLimits;
+use crate::log;
 use crate::settings::{self, Fault, SchemaError};
 
 /// The package of the contract, and the version of it that this host has.
@@ -394,9 +395,8 @@ fn configure(
 ) -> Result<(), LoadError> {
     let assets = wit_assets(&source.assets);
     let result = world.call_configure(&mut *store, &source.settings, &assets);
-    for line in store.data_mut().log.drain(..) {
-        tracing::info!(policy = source.name, level = line.level, "{}", line.text);
-    }
+    log::forward(&source.name, &store.data().log);
+    store.data_mut().log.clear();
     match result {
         Ok(Ok(())) => Ok(()),
         Ok(Err(detail)) => Err(LoadError::Configure {

@@ -13,6 +13,7 @@ use crate::bindings::handshakes;
 use crate::engine::{self, Engine};
 use crate::host::CallState;
 use crate::load::{self, Description, LoadError, Loaded, PolicySource, Preparation};
+use crate::log;
 
 /// The limits of the contract (`wit/handshakes.wit`), in bytes and in number.
 const MAXIMUM_PRINCIPAL_BYTES: usize = 2048;
@@ -94,6 +95,7 @@ impl Policy {
             Err(error) => failure(&error, store.data().memory.denied(), limits.deadline),
         };
         let state = store.into_data();
+        log::forward(&self.source.name, &state.log);
         PolicyReport {
             policy: self.source.name.clone(),
             digest: self.digest.clone(),
