@@ -1,7 +1,7 @@
 //! Builds policies written in Rust as WebAssembly components.
 //!
-//! Cargo compiles each package to a core module for `wasm32-unknown-unknown`, with whatever toolchain [`toolchain`]
-//! finds; [`encode`] makes the component of it. Cargo's own freshness check is the cache.
+//! Cargo compiles each package to a core module for `wasm32-unknown-unknown`, with whatever toolchain the module `toolchain`
+//! finds; `encode` makes the component of it. Cargo's own freshness check is the cache.
 
 mod encode;
 mod toolchain;

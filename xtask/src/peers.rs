@@ -37,7 +37,7 @@ pub struct Peers {
 }
 
 impl Peers {
-    /// Where [`ensure`] puts them, whether or not they are there.
+    /// Where [`ensure()`] puts them, whether or not they are there.
     pub fn of(root: &Path) -> Self {
         let target =
             std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), PathBuf::from);

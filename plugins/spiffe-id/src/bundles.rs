@@ -1,7 +1,7 @@
 //! The CAs of each trust domain, from the asset.
 //!
 //! The asset has the bundle of one trust domain, which the setting `trust-domain` then names, or those of several, which
-//! it names itself. It is PEM or the SPIFFE bundle format; [`sections`](crate::sections) reads either.
+//! it names itself. It is PEM or the SPIFFE bundle format; [`sections`] reads either.
 
 use std::collections::BTreeMap;
 
