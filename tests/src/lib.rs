@@ -13,4 +13,8 @@ pub mod der;
 pub mod gate;
 pub mod guest;
 pub mod judge;
+pub mod ledger;
+pub mod openssl_ca;
 pub mod pki;
+pub mod responder;
+pub mod suite;
