@@ -5,9 +5,13 @@ use std::process::{Command, Output, Stdio};
 
 use serde_json::Value;
 use xtask::peers::Peers;
+use xtask::s_client::{Presented, alert_name, knock};
 
 use crate::gate::Gate;
 use crate::pki::Identity;
+
+/// An alert (RFC 8446, 6).
+const CERTIFICATE_EXPIRED: u8 = 45;
 
 /// A version of TLS.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,54 +39,21 @@ pub fn assert_refused(
     for version in VERSIONS {
         let seen = client(gate, version, identity);
         let audit = gate.next_audit();
-        assert_eq!(seen, Some(number(alert)), "{code} in {version:?}: {audit}");
+        assert_eq!(seen.map(alert_name), Some(alert), "{code} in {version:?}: {audit}");
         assert_eq!(audit["code"], code, "{version:?}: {audit}");
         assert_eq!(audit["alert"], alert, "{code} in {version:?}: {audit}");
         assert_ne!(audit["verdict"], "accepted", "{audit}");
     }
 }
 
-/// The number of an alert (RFC 8446, 6).
-fn number(alert: &str) -> u8 {
-    match alert {
-        "bad_certificate" => 42,
-        "unsupported_certificate" => 43,
-        "certificate_revoked" => 44,
-        "certificate_expired" => 45,
-        "certificate_unknown" => 46,
-        "unknown_ca" => 48,
-        "access_denied" => 49,
-        "decrypt_error" => 51,
-        "certificate_required" => 116,
-        other => panic!("`{other}` is not in the list"),
-    }
-}
-
-/// `openssl s_client`, which prints "SSL alert number 48". Nothing when the gate lets it in.
+/// `openssl s_client`. Nothing when the gate lets it in.
 #[must_use]
 pub fn s_client(gate: &Gate, version: Tls, identity: Option<&Identity>) -> Option<u8> {
-    let mut command = Command::new("openssl");
-    // HTTP, so that the gate ends the connection of who comes in.
-    command
-        .env("OPENSSL_CONF", script("openssl.cnf"))
-        .args(["s_client", "-quiet", "-alpn", "http/1.1"])
-        .arg(if version == Tls::V1_2 { "-tls1_2" } else { "-tls1_3" })
-        .args(["-verify_return_error", "-verify_ip", "127.0.0.1", "-CAfile"])
-        .arg(gate.setup().ca())
-        .args(["-connect", &gate.address().to_string()]);
-    if let Some(identity) = identity {
-        command.arg("-cert").arg(&identity.certificate).arg("-key").arg(&identity.key);
-        command.arg("-cert_chain").arg(&identity.chain);
-    }
-    let output =
-        run(&mut command, b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
-    let said = String::from_utf8_lossy(&output.stderr);
-    let alert =
-        said.split("SSL alert number ").nth(1).and_then(|rest| rest.split_whitespace().next());
-    if alert.is_none() {
-        assert!(output.stdout.starts_with(b"HTTP/1.1 "), "neither an alert nor an answer: {said}");
-    }
-    alert.map(|number| number.parse().expect("a number"))
+    let presented =
+        identity.map(|identity| Presented { chain: &identity.chain, key: &identity.key });
+    let version = if version == Tls::V1_2 { "-tls1_2" } else { "-tls1_3" };
+    knock(gate.address(), &gate.setup().ca(), presented, &[version])
+        .unwrap_or_else(|error| panic!("{error:#}"))
 }
 
 /// `curl`, which prints OpenSSL's error, 1,000 and the alert's number, in hexadecimal. Nothing when the gate lets it in.
@@ -107,7 +78,7 @@ pub fn curl(gate: &Gate, version: Tls, identity: Option<&Identity>) -> Option<u8
     let said = String::from_utf8_lossy(&output.stderr);
     if said.starts_with("curl: (60)") {
         // To curl, the alert that the client's certificate has expired is a failure to verify the server's.
-        return Some(number("certificate_expired"));
+        return Some(CERTIFICATE_EXPIRED);
     }
     let code = said
         .split("error:")

@@ -7,6 +7,8 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context as _, Result, ensure};
 
+use crate::components::root;
+
 /// What a client presents.
 #[derive(Clone, Copy, Debug)]
 pub struct Presented<'a> {
@@ -30,9 +32,10 @@ pub fn knock(
     options: &[&str],
 ) -> Result<Option<u8>> {
     let mut command = Command::new("openssl");
-    // Level 0, so that it is the gate that refuses weak keys. HTTP, so that the gate ends the connection.
+    // HTTP, so that the gate ends the connection of who comes in.
     command
-        .args(["s_client", "-quiet", "-cipher", "ALL:@SECLEVEL=0", "-alpn", "http/1.1"])
+        .env("OPENSSL_CONF", root().join("tests/peers/openssl.cnf"))
+        .args(["s_client", "-quiet", "-alpn", "http/1.1"])
         .args(["-verify_return_error", "-verify_ip", "127.0.0.1", "-CAfile"])
         .arg(ca)
         .args(["-connect", &address.to_string()])
