@@ -28,6 +28,8 @@ pub(crate) struct Config {
     pub(crate) policies: BTreeMap<String, PolicySection>,
     /// What is known of revocation. Without the section, nothing is.
     pub(crate) revocation: Option<RevocationOptions>,
+    /// Without the section, no metrics are served.
+    pub(crate) metrics: Option<MetricsSection>,
     #[serde(default)]
     pub(crate) http: HttpSection,
     #[serde(default)]
@@ -128,6 +130,12 @@ impl Mode {
             Self::Shadow => "shadow",
         }
     }
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct MetricsSection {
+    pub(crate) address: SocketAddr,
 }
 
 #[derive(Debug, Default, Deserialize)]

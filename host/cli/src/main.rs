@@ -6,6 +6,7 @@ mod config;
 mod diagnosis;
 mod exit;
 mod logging;
+mod metrics;
 mod policies;
 mod report;
 mod revocation;

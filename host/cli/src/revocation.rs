@@ -1,5 +1,6 @@
 //! The sources of revocation that the configuration names.
 
+use std::fmt;
 use std::sync::Arc;
 
 use portcullis_engine::{
@@ -60,6 +61,15 @@ impl Revocation for Sources {
             Self::Checker(checker) => checker.check(subject, issuer, source, time),
             Self::None => NotConfigured.check(subject, issuer, source, time),
         }
+    }
+}
+
+impl fmt::Debug for Sources {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Checker(_) => "Checker",
+            Self::None => "None",
+        })
     }
 }
 

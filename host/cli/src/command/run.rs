@@ -1,10 +1,11 @@
 //! `portcullis run`: the gate, until it is interrupted.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use anyhow::Context as _;
 use portcullis_engine::{Chain, Clock, Decision, Handshake};
-use portcullis_gate::{Ended, Gate, TracingAuditor};
+use portcullis_gate::{Ended, Gate};
 use serde::Serialize;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
@@ -12,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 use crate::arguments::{Format, Setup};
 use crate::config::ConfigFile;
 use crate::exit::Exit;
+use crate::metrics::{self, Clients};
 use crate::policies::{load_chain, warnings};
 use crate::revocation::{self, Sources, Watching};
 use crate::{report, wiring};
@@ -22,6 +24,8 @@ struct Listening {
     event: &'static str,
     address: String,
     paths: Vec<String>,
+    /// Where `/metrics` is served, if anywhere.
+    metrics: Option<SocketAddr>,
 }
 
 /// Loads, listens, and serves until SIGINT or SIGTERM.
@@ -49,16 +53,21 @@ async fn serve(
     let mcp = wiring::mcp(file)?;
     let judge = move |handshake: &Handshake| -> Decision { chain.decide(handshake) };
     let shutdown = on_signal()?;
+    let clients = Clients::default();
     let gate = Gate::bind(
         wiring::gate_options(file),
         identity,
         Arc::new(judge),
         Clock::system(),
-        Arc::new(TracingAuditor),
+        Arc::new(clients.clone()),
     )
     .await?;
+    let metrics = match &file.config.metrics {
+        Some(section) => Some(metrics::serve(section.address, &clients, revocation.clone()).await?),
+        None => None,
+    };
 
-    announce(&gate, mcp.paths(), format)?;
+    announce(&gate, mcp.paths(), metrics, format)?;
     let ended = gate.run(Watching::new(mcp.clone(), revocation), shutdown).await;
     mcp.close().await;
     match ended {
@@ -70,17 +79,24 @@ async fn serve(
     Ok(Exit::Success)
 }
 
-fn announce(gate: &Gate, paths: Vec<String>, format: Format) -> anyhow::Result<()> {
+fn announce(
+    gate: &Gate,
+    paths: Vec<String>,
+    metrics: Option<SocketAddr>,
+    format: Format,
+) -> anyhow::Result<()> {
     let address = gate.local_address().to_string();
     match format {
         Format::Json => {
-            let listening = Listening { event: "listening", address, paths };
+            let listening = Listening { event: "listening", address, paths, metrics };
             report::text(&format!("{}\n", serde_json::to_string(&listening)?))
         }
         Format::Text => {
             let urls: String =
                 paths.iter().map(|path| format!("  https://{address}{path}\n")).collect();
-            report::text(&format!("listening on {address}\n{urls}"))
+            let metrics =
+                metrics.map_or_else(String::new, |at| format!("metrics on http://{at}/metrics\n"));
+            report::text(&format!("listening on {address}\n{urls}{metrics}"))
         }
     }
 }

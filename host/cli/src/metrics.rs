@@ -1,0 +1,171 @@
+//! Metrics for Prometheus: who came, and how old what is known of revocation is.
+
+use std::convert::Infallible;
+use std::fmt;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use hyper::body::Incoming;
+use hyper::header::CONTENT_TYPE;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper::{Method, Request, Response, StatusCode};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use portcullis_engine::Clock;
+use portcullis_gate::{AuditRecord, Auditor, TracingAuditor};
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet, EncodeMetric as _, text};
+use prometheus_client::metrics::MetricType;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::ConstGauge;
+use prometheus_client::registry::{Registry, Unit};
+use tokio::net::TcpListener;
+
+use crate::revocation::Sources;
+
+/// From a scraper's arrival to the end of its request's headers.
+const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
+const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+/// Counts clients, and writes each to the log.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Clients(Family<Outcome, Counter>);
+
+/// How an attempt ended.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Outcome {
+    verdict: &'static str,
+    /// Empty for those that came in. Codes come from the gate and from policies, not from clients.
+    code: String,
+    /// The policy that rejected; empty when none did.
+    policy: String,
+}
+
+impl Auditor for Clients {
+    fn record(&self, record: &AuditRecord) {
+        let outcome = Outcome {
+            verdict: record.verdict.as_str(),
+            code: record.code.clone().unwrap_or_default(),
+            policy: record.policy.clone().unwrap_or_default(),
+        };
+        self.0.get_or_create(&outcome).inc();
+        TracingAuditor.record(record);
+    }
+}
+
+/// Serves `/metrics` at this address until the runtime ends, and says where.
+pub(crate) async fn serve(
+    address: SocketAddr,
+    clients: &Clients,
+    sources: Sources,
+) -> anyhow::Result<SocketAddr> {
+    let mut registry = Registry::with_prefix("portcullis");
+    registry.register("clients", "Clients that arrived, by how that ended", clients.0.clone());
+    registry.register_collector(Box::new(Revocation { sources, clock: Clock::system() }));
+    let registry = std::sync::Arc::new(registry);
+    let listener = TcpListener::bind(address)
+        .await
+        .with_context(|| format!("cannot listen on `{address}`, which `metrics.address` names"))?;
+    let local = listener.local_addr().context("the metrics' address is not known")?;
+    tokio::spawn(async move {
+        loop {
+            let Ok((stream, _)) = listener.accept().await else {
+                // Out of file descriptors, most likely: whoever scrapes comes again.
+                tokio::time::sleep(Duration::from_secs(1)).await;
+                continue;
+            };
+            let registry = std::sync::Arc::clone(&registry);
+            let service = service_fn(move |request| {
+                let response = answer(&request, &registry);
+                async move { Ok::<_, Infallible>(response) }
+            });
+            tokio::spawn(
+                http1::Builder::new()
+                    .timer(TokioTimer::new())
+                    .header_read_timeout(HEADER_TIMEOUT)
+                    .serve_connection(TokioIo::new(stream), service),
+            );
+        }
+    });
+    Ok(local)
+}
+
+fn answer(request: &Request<Incoming>, registry: &Registry) -> Response<String> {
+    let mut response = Response::new(String::new());
+    if request.method() != Method::GET || request.uri().path() != "/metrics" {
+        *response.status_mut() = StatusCode::NOT_FOUND;
+        return response;
+    }
+    match text::encode(response.body_mut(), registry) {
+        Ok(()) => {
+            let kind = hyper::header::HeaderValue::from_static(OPEN_METRICS);
+            response.headers_mut().insert(CONTENT_TYPE, kind);
+        }
+        Err(fmt::Error) => *response.status_mut() = StatusCode::INTERNAL_SERVER_ERROR,
+    }
+    response
+}
+
+/// What is known of revocation, read at each scrape.
+#[derive(Debug)]
+struct Revocation {
+    sources: Sources,
+    clock: Clock,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Source {
+    source: String,
+}
+
+impl Collector for Revocation {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
+        let Sources::Checker(checker) = &self.sources else { return Ok(()) };
+        let (status, now) = (checker.status(), self.clock.now());
+        let seconds = Some(&Unit::Seconds);
+        let mut gauge = |name: &str, help: &str, unit, values: Vec<(String, i64)>| {
+            let mut family = encoder.encode_descriptor(name, help, unit, MetricType::Gauge)?;
+            for (source, value) in values {
+                ConstGauge::new(value).encode(family.encode_family(&Source { source })?)?;
+            }
+            Ok(())
+        };
+        let of_crls = |value: &dyn Fn(&portcullis_revocation::CrlStatus) -> Option<i64>| {
+            let values = status.crls.iter();
+            values.filter_map(|crl| Some((crl.source.clone(), value(crl)?))).collect()
+        };
+        gauge(
+            "crl_age",
+            "Since the CRL in force was made",
+            seconds,
+            of_crls(&|crl| Some(now - crl.this_update?)),
+        )?;
+        gauge(
+            "crl_remaining",
+            "Until the CRL in force is no longer",
+            seconds,
+            of_crls(&|crl| Some(crl.next_update? - now)),
+        )?;
+        gauge(
+            "crl_entries",
+            "Certificates that the CRL in force lists",
+            None,
+            of_crls(&|crl| i64::try_from(crl.entries).ok()),
+        )?;
+        gauge(
+            "crl_failures",
+            "Attempts to load the CRL that failed since the last one that did not",
+            None,
+            of_crls(&|crl| Some(i64::from(crl.failures))),
+        )?;
+        let failing = status.ocsp.failing.iter();
+        gauge(
+            "ocsp_failures",
+            "Requests to the OCSP responder that failed since the last one that did not",
+            None,
+            failing.map(|one| (one.url.clone(), i64::from(one.failures))).collect(),
+        )
+    }
+}
