@@ -1,45 +1,52 @@
 //! From the configuration to a chain of policies that is ready to judge.
 
+use std::cell::RefCell;
 use std::error::Error;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use portcullis_engine::{
-    Asset, Chain, Engine, EngineOptions, Member, PagemapScan, Policy, PolicyLimits, PolicySource,
-    Revocation, Step,
+    Asset, Certificate, Chain, Clock, Engine, EngineOptions, Member, PagemapScan, Policy,
+    PolicyLimits, PolicySource, Revocation, Step, Timestamp,
 };
+use rustls_pki_types::CertificateDer;
+use rustls_pki_types::pem::PemObject as _;
 use serde_json::Value;
 use toml::Spanned;
 
 use crate::config::{ChainStep, ConfigFile, Mode, PagemapScanMode, PolicySection, read_bounded};
 use crate::diagnosis::Mistake;
+use crate::time;
 
 const MAXIMUM_COMPONENT_BYTES: u64 = 64 * 1024 * 1024;
 const MAXIMUM_ASSET_BYTES: u64 = 16 * 1024 * 1024;
 const MEBIBYTE: usize = 1024 * 1024;
 
-/// Loads every policy of the chain, in its order.
+/// Loads every policy of the chain, in its order. Gives the chain, and what is allowed and probably not meant.
 ///
 /// `revocation` answers those that ask.
 pub(crate) fn load_chain(
     file: &ConfigFile,
     plugins: &Path,
     revocation: Arc<dyn Revocation>,
-) -> Result<Chain, Mistake> {
+) -> Result<(Chain, Vec<String>), Mistake> {
     check_names(file)?;
     let options = engine_options(file);
     let engine = Engine::new(options)
         .map_err(|error| file.mistake_in("[engine]", "engine", &with_causes(&error)))?;
-    let loader = Loader { file, plugins, engine };
+    let loader = Loader { file, plugins, engine, warnings: RefCell::default() };
     let steps =
         file.config.chain.iter().map(|step| loader.step(step)).collect::<Result<_, Mistake>>()?;
-    Chain::new(steps, revocation)
-        .map_err(|error| file.mistake_in("chain", "chain", &error.to_string()))
+    let chain = Chain::new(steps, revocation)
+        .map_err(|error| file.mistake_in("chain", "chain", &error.to_string()))?;
+    let mut warnings = loader.warnings.into_inner();
+    warnings.extend(pins_alone(&chain));
+    Ok((chain, warnings))
 }
 
-/// What is allowed and probably not meant.
-pub(crate) fn warnings(chain: &Chain) -> Vec<String> {
+/// Policies that let in whoever is pinned, where nobody validates a path.
+fn pins_alone(chain: &Chain) -> Vec<String> {
     let gives = |member: &Member, code: &str| {
         !member.shadow && member.policy.description().rejection_codes.iter().any(|own| own == code)
     };
@@ -95,6 +102,7 @@ struct Loader<'a> {
     file: &'a ConfigFile,
     plugins: &'a Path,
     engine: Engine,
+    warnings: RefCell<Vec<String>>,
 }
 
 impl Loader<'_> {
@@ -148,10 +156,24 @@ impl Loader<'_> {
             .map(|(name, named)| {
                 let key = format!("policies.{policy}.assets.{name}");
                 let content = self.file.read_named(named, &key, MAXIMUM_ASSET_BYTES)?;
+                self.warnings.borrow_mut().extend(expired(&key, &content, Clock::system().now()));
                 Ok(Asset { name: name.clone(), content })
             })
             .collect()
     }
+}
+
+/// The certificates of a PEM asset that have expired. Policies have no clock as they are configured, and leave them out
+/// when they judge.
+fn expired(key: &str, asset: &[u8], now: Timestamp) -> Vec<String> {
+    CertificateDer::pem_slice_iter(asset)
+        .filter_map(|der| Certificate::from_der(der.ok()?.to_vec()).ok())
+        .filter(|certificate| certificate.not_after() < now)
+        .map(|certificate| {
+            let (subject, end) = (certificate.subject(), time::format(certificate.not_after()));
+            format!("{key}: the certificate of `{subject}` expired at {end}, and is left out")
+        })
+        .collect()
 }
 
 fn limits(section: &PolicySection) -> PolicyLimits {

@@ -178,3 +178,21 @@ fn check_warns_of_pins_without_any_path_validation() {
         .expect("written");
     assert_eq!(warnings(&setup), Some(0));
 }
+
+#[test]
+fn check_warns_of_an_anchor_that_has_expired() {
+    let config = "chain = [\"ca-chain\"]\n".to_owned()
+        + CONFIG.split_once('\n').expect("a second line").1
+        + "[policies.ca-chain]\nassets = { anchors = \"anchors.pem\" }\n";
+    let setup = Setup::new(&config, b"");
+    std::fs::write(setup.path("ca-chain.wasm"), component("ca-chain")).expect("written");
+    let past = Validity { not_before: 1_000_000_000, not_after: 1_000_000_060 };
+    let old = Authority::root(&Profile::authority("Old", past)).expect("a root");
+    let current = std::fs::read_to_string(setup.path("server-ca.pem")).expect("the other root");
+    std::fs::write(setup.path("anchors.pem"), current + &old.certificate_pem()).expect("written");
+    let output = setup.portcullis(&["check", "--plugins", ".", "--format", "json"]);
+    assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+    let warnings = json(&output)["warnings"].clone();
+    assert_eq!(warnings.as_array().map(Vec::len), Some(1), "{warnings}");
+    assert!(warnings[0].as_str().is_some_and(|text| text.contains("`CN=Old`")), "{warnings}");
+}

@@ -6,7 +6,7 @@ use serde::Serialize;
 use crate::arguments::{Format, Setup};
 use crate::config::{ConfigFile, Mode};
 use crate::exit::Exit;
-use crate::policies::{load_chain, warnings};
+use crate::policies::load_chain;
 use crate::report::{self, Table};
 use crate::{revocation, wiring};
 
@@ -46,7 +46,7 @@ struct CheckedServer {
 /// Loads everything, and prints the chain as it will be asked.
 pub(crate) fn check(setup: &Setup, format: Format) -> anyhow::Result<Exit> {
     let file = ConfigFile::read(&setup.config)?;
-    let chain = load_chain(&file, &setup.plugins, revocation::offline(&file)?)?;
+    let (chain, warnings) = load_chain(&file, &setup.plugins, revocation::offline(&file)?)?;
     let identity = wiring::server_identity(&file)?;
     wiring::mcp(&file)?;
     let report = Report {
@@ -54,7 +54,7 @@ pub(crate) fn check(setup: &Setup, format: Format) -> anyhow::Result<Exit> {
         server_certificate: identity.certificate().subject(),
         chain: checked_steps(&chain),
         servers: servers(&file),
-        warnings: warnings(&chain),
+        warnings,
     };
     match format {
         Format::Json => report::json(&report)?,

@@ -47,7 +47,7 @@ struct CertificateFacts {
 pub(crate) fn explain(arguments: &Explain, format: Format) -> anyhow::Result<Exit> {
     let chain = read_certificates(&arguments.certificates)?;
     let file = ConfigFile::read(&arguments.setup.config)?;
-    let policies = load_chain(&file, &arguments.setup.plugins, revocation::offline(&file)?)?;
+    let (policies, _) = load_chain(&file, &arguments.setup.plugins, revocation::offline(&file)?)?;
     let handshake = Handshake {
         chain,
         time: arguments.at.unwrap_or_else(|| Clock::system().now()),

@@ -14,7 +14,7 @@ use crate::arguments::{Format, Setup};
 use crate::config::ConfigFile;
 use crate::exit::Exit;
 use crate::metrics::{self, Clients};
-use crate::policies::{load_chain, warnings};
+use crate::policies::load_chain;
 use crate::revocation::{self, Sources, Watching};
 use crate::{report, wiring};
 
@@ -32,8 +32,8 @@ struct Listening {
 pub(crate) fn run(setup: &Setup, format: Format) -> anyhow::Result<Exit> {
     let file = ConfigFile::read(&setup.config)?;
     let revocation = revocation::online(&file)?;
-    let chain = load_chain(&file, &setup.plugins, Arc::new(revocation.clone()))?;
-    for warning in warnings(&chain) {
+    let (chain, warnings) = load_chain(&file, &setup.plugins, Arc::new(revocation.clone()))?;
+    for warning in warnings {
         tracing::warn!("{warning}");
     }
     let runtime = tokio::runtime::Builder::new_multi_thread()
