@@ -7,6 +7,7 @@ mod bindings;
 mod chain;
 mod crypto;
 mod engine;
+mod error;
 mod host;
 mod limits;
 mod load;
@@ -16,7 +17,8 @@ mod settings;
 
 pub use chain::{Chain, ChainError, Member, Step};
 pub use engine::{Engine, EngineError, EngineOptions, PagemapScan};
+pub use error::LoadError;
 pub use limits::PolicyLimits;
-pub use load::{Asset, CONTRACT_VERSION, Description, LoadError, PolicySource, Preparation};
+pub use load::{Asset, CONTRACT_VERSION, Description, PolicySource, Preparation};
 pub use policy::Policy;
 pub use portcullis_core::*;

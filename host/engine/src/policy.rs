@@ -11,8 +11,9 @@ use wasmtime::{Store, Trap};
 
 use crate::bindings::handshakes;
 use crate::engine::{self, Engine};
+use crate::error::LoadError;
 use crate::host::CallState;
-use crate::load::{self, Description, LoadError, Loaded, PolicySource, Preparation};
+use crate::load::{self, Description, Loaded, PolicySource, Preparation};
 use crate::log;
 
 /// The limits of the contract (`wit/handshakes.wit`), in bytes and in number.
