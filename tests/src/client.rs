@@ -28,22 +28,27 @@ pub const VERSIONS: [Tls; 2] = [Tls::V1_2, Tls::V1_3];
 /// A program that connects to a gate and says which alert it got.
 pub type Client = fn(&Gate, Tls, Option<&Identity>) -> Option<u8>;
 
-/// Asserts that the client is refused with this alert in every version of TLS, and that the audit has the code.
+/// All of them.
+pub const CLIENTS: [Client; 2] = [s_client, curl];
+
+/// Asserts that the client is refused with this alert in every version of TLS, and that the audit has the code. Gives
+/// the lines of the audit.
 #[track_caller]
 pub fn assert_refused(
     client: Client,
     gate: &Gate,
     identity: Option<&Identity>,
     (code, alert): (&str, &str),
-) {
-    for version in VERSIONS {
+) -> [Value; 2] {
+    VERSIONS.map(|version| {
         let seen = client(gate, version, identity);
         let audit = gate.next_audit();
         assert_eq!(seen.map(alert_name), Some(alert), "{code} in {version:?}: {audit}");
         assert_eq!(audit["code"], code, "{version:?}: {audit}");
         assert_eq!(audit["alert"], alert, "{code} in {version:?}: {audit}");
         assert_ne!(audit["verdict"], "accepted", "{audit}");
-    }
+        audit
+    })
 }
 
 /// `openssl s_client`. Nothing when the gate lets it in.

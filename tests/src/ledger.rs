@@ -120,9 +120,12 @@ impl Ledger {
         let total = runs.len();
         report([format!("{total} cases: {agree} agree, {} are excepted", total - agree)]);
 
-        let faults: Vec<String> =
-            runs.iter().filter_map(|run| self.fault(run)).chain(self.strays(runs)).collect();
+        let faults = self.faults(runs);
         assert!(faults.is_empty(), "{} faults:\n{}", faults.len(), faults.join("\n"));
+    }
+
+    fn faults(&self, runs: &[Run]) -> Vec<String> {
+        runs.iter().filter_map(|run| self.fault(run)).chain(self.strays(runs)).collect()
     }
 
     fn line(&self, run: &Run) -> String {
@@ -180,5 +183,48 @@ pub fn report(lines: impl IntoIterator<Item = String>) {
     for line in lines {
         // Nobody need read it.
         let _ = writeln!(stderr, "{line}");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LEDGER: &str = r#"
+        [[exception]]
+        case = "lenient"
+        expected = "reject"
+        answer = "accepted"
+        reason = "it is"
+
+        [rejections]
+        expired = ["late"]
+    "#;
+
+    fn faults(lenient: Option<&str>, late: Option<&str>) -> usize {
+        let run = |case: &str, code: Option<&str>| Run {
+            case: case.to_owned(),
+            expected: Expected::Reject,
+            answer: code.map_or(Answer::Accepted, |code| Answer::Rejected {
+                code: code.to_owned(),
+                detail: String::new(),
+            }),
+        };
+        let ledger: Ledger = toml::from_str(LEDGER).expect("a ledger");
+        ledger.faults(&[run("lenient", lenient), run("late", late)]).len()
+    }
+
+    #[test]
+    fn a_ledger_wants_every_difference_and_every_code_as_it_has_them() {
+        assert_eq!(faults(None, Some("expired")), 0);
+        assert_eq!(faults(Some("revoked"), Some("expired")), 1, "an exception that is gone");
+        assert_eq!(faults(None, None), 1, "a difference that is new");
+        assert_eq!(faults(None, Some("revoked")), 1, "another code");
+    }
+
+    #[test]
+    fn a_ledger_of_cases_that_are_not_run_is_at_fault() {
+        let ledger: Ledger = toml::from_str(LEDGER).expect("a ledger");
+        assert_eq!(ledger.faults(&[]).len(), 2);
     }
 }

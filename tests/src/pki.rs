@@ -1,12 +1,9 @@
 //! Authorities and clients for a gate that runs, and so by the system's clock.
 
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use portcullis_engine::{Clock, Timestamp};
-use portcullis_pki::{
-    AltName, Authority, Issued, Profile, PublicKey, Validity, write_private, write_public,
-};
+use portcullis_pki::{AltName, Authority, Issued, Profile, Validity, write_private, write_public};
 
 const DAY: i64 = 24 * 60 * 60;
 
@@ -72,30 +69,8 @@ impl Identity {
         identity
     }
 
-    /// Writes a certificate for an RSA key of 1,024 bits, which only openssl makes.
-    #[must_use]
-    pub fn write_weak(directory: &Path, name: &str, authority: &Authority) -> Self {
-        let identity = Self::paths(directory, name);
-        openssl(&["genrsa", "-out"], &identity.key, &["1024"]);
-        let public = openssl(&["pkey", "-pubout", "-in"], &identity.key, &[]);
-        let public = PublicKey::from_pem(&public).expect("openssl's own public key");
-        let certified =
-            authority.certify(&Profile::client(name, valid()), &public).expect("a certificate");
-        write_public(&identity.certificate, &certified.certificate_pem)
-            .expect("a certificate's file");
-        write_public(&identity.chain, &certified.chain_pem).expect("a chain's file");
-        identity
-    }
-
     fn paths(directory: &Path, name: &str) -> Self {
         let file = |end: &str| directory.join(format!("client-{name}{end}"));
         Self { certificate: file(".pem"), chain: file("-chain.pem"), key: file(".key") }
     }
-}
-
-fn openssl(before: &[&str], file: &Path, after: &[&str]) -> String {
-    let output = Command::new("openssl").args(before).arg(file).args(after).output();
-    let output = output.expect("openssl runs; `cargo xtask test` installs it");
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    String::from_utf8(output.stdout).expect("PEM")
 }

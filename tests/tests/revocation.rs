@@ -20,7 +20,8 @@ const FOREVER_MS: u32 = 600_000;
 /// Handshakes are made until something shows that cannot be waited for; so many are more than enough.
 const MANY: usize = 100_000;
 
-/// A gate of policies that believe this responder, for whose answer a handshake waits so long.
+/// A gate that asks this responder, for whose answer a handshake waits so long. The policy's deadline has to be longer
+/// than that wait, which counts against it.
 fn gate(ca: &OpenSslCa, responder: &Responder, wait_ms: u32) -> Gate {
     let setup = Setup::new();
     setup.write("anchors.pem", ca.certificate_pem());
@@ -193,7 +194,8 @@ fn a_client_is_refused_once_its_authority_has_listed_it() {
     assert_accepted(&gate, &stayer);
 }
 
-/// How many clients wait for the responder that says nothing.
+/// How many clients wait for the responder that says nothing: each holds one of the `engine.maximum-decisions` meanwhile,
+/// of which there are at least four.
 const WAITING: usize = 3;
 /// How many clients whom it does not concern come in meanwhile.
 const OTHERS: usize = 200;
