@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use portcullis_engine::{
-    Certificate, Clock, NotConfigured, Revocation, RevocationAnswer, Timestamp,
+    Certificate, Clock, NotConfigured, Revocation, RevocationAnswer, RevocationCheck, Timestamp,
 };
 use portcullis_gate::{ClientStream, Connection, Service};
 use portcullis_revocation::{RevocationChecker, RevocationOptions, Watch};
@@ -60,6 +60,12 @@ impl Revocation for Sources {
         match self {
             Self::Checker(checker) => checker.check(subject, issuer, source, time),
             Self::None => NotConfigured.check(subject, issuer, source, time),
+        }
+    }
+
+    fn wait(&self, check: &RevocationCheck, time: Timestamp) {
+        if let Self::Checker(checker) = self {
+            checker.wait(check, time);
         }
     }
 }

@@ -4,10 +4,12 @@ use serde::Serialize;
 
 use crate::certificate::Certificate;
 use crate::clock::Timestamp;
+use crate::decision::RevocationCheck;
 
 /// Answers policies that ask whether a certificate is revoked.
 ///
-/// Called during the handshake, so an implementation reads what it has and does not fetch.
+/// Called while a policy runs, on its deadline and in one of the places for decisions: an implementation answers from
+/// what it has. Where an answer is on its way, it says so, and the engine may wait for it between two decisions.
 pub trait Revocation: Send + Sync + 'static {
     /// What `source` ("crl" or "ocsp") says at `time` of `subject`, which `issuer` has issued.
     fn check(
@@ -17,6 +19,12 @@ pub trait Revocation: Send + Sync + 'static {
         source: &str,
         time: Timestamp,
     ) -> RevocationAnswer;
+
+    /// Waits for an answer that was pending, within the implementation's own bounds of time and number. Nothing else waits
+    /// meanwhile. The default waits for nothing.
+    fn wait(&self, check: &RevocationCheck, time: Timestamp) {
+        let _ = (check, time);
+    }
 }
 
 /// What a source says of one certificate.
@@ -34,6 +42,9 @@ pub struct RevocationAnswer {
     pub this_update: Option<Timestamp>,
     /// When the source will have made the next one.
     pub next_update: Option<Timestamp>,
+    /// Unknown as yet: an answer is on its way, and may be waited for.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub pending: bool,
 }
 
 /// A certificate's status (RFC 6960, 2.2).
@@ -73,6 +84,7 @@ impl Revocation for NotConfigured {
             revoked_at: None,
             this_update: None,
             next_update: None,
+            pending: false,
         }
     }
 }

@@ -5,10 +5,13 @@ use std::time::Instant;
 
 use portcullis_core::{
     Attribute, Decision, Handshake, Identity, MAXIMUM_CERTIFICATES, Outcome, PolicyReport,
-    Rejection, Revocation, Verdict,
+    Rejection, Revocation, RevocationCheck, Verdict,
 };
 
 use crate::policy::Policy;
+
+/// Answers about revocation that one decision waits for, one after the other.
+const MAXIMUM_WAITS: usize = 2 * MAXIMUM_CERTIFICATES;
 
 /// One step of a chain.
 #[derive(Clone, Debug)]
@@ -91,18 +94,41 @@ impl Chain {
         members(&self.steps)
     }
 
-    /// Judges a handshake. Blocks for as long as the policies take, and for a free place when more decisions are
-    /// under way than the engine allows.
+    /// Judges a handshake. Blocks for as long as the policies take; for a free place when more decisions are under way
+    /// than the engine allows; and for answers about revocation that are on their way, within the bounds of who brings
+    /// them. While it waits for those it has no place, and once one is there the policies are asked anew.
     #[must_use]
     pub fn decide(&self, handshake: &Handshake) -> Decision {
-        let engine = self.members().next().map(|member| member.policy.engine());
-        let _permit = engine.map(|engine| engine.decision_permit());
         let start = Instant::now();
         if let Err(rejection) = check_number(handshake) {
             let verdict = Verdict::Reject(rejection);
             return Decision { verdict, policies: Vec::new(), elapsed: start.elapsed() };
         }
         let handshake = &Arc::new(handshake.clone());
+        let mut waited: Vec<([u8; 32], [u8; 32], String)> = Vec::new();
+        loop {
+            let mut decision = self.decide_once(handshake);
+            let checks = decision.policies.iter().flat_map(|report| &report.revocation);
+            let pending: Vec<_> = checks
+                .filter(|check| check.answer.pending && waited.len() < MAXIMUM_WAITS)
+                .filter(|check| !waited.contains(&identity(check)))
+                .cloned()
+                .collect();
+            if pending.is_empty() {
+                decision.elapsed = start.elapsed();
+                return decision;
+            }
+            for check in pending {
+                waited.push(identity(&check));
+                self.revocation.wait(&check, handshake.time);
+            }
+        }
+    }
+
+    fn decide_once(&self, handshake: &Arc<Handshake>) -> Decision {
+        let engine = self.members().next().map(|member| member.policy.engine());
+        let _permit = engine.map(|engine| engine.decision_permit());
+        let start = Instant::now();
         let mut walk =
             Walk { chain: self, handshake, reports: Vec::new(), identity: Identity::default() };
         let verdict = match walk.steps() {
@@ -111,6 +137,11 @@ impl Chain {
         };
         Decision { verdict, policies: walk.reports, elapsed: start.elapsed() }
     }
+}
+
+/// What is waited for once.
+fn identity(check: &RevocationCheck) -> ([u8; 32], [u8; 32], String) {
+    (*check.subject.sha256(), *check.issuer.sha256(), check.source.clone())
 }
 
 impl std::fmt::Debug for Chain {

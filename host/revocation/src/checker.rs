@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use portcullis_core::{
-    Certificate, CertificateError, Clock, Revocation, RevocationAnswer, Timestamp,
+    Certificate, CertificateError, Clock, Revocation, RevocationAnswer, RevocationCheck, Timestamp,
 };
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject as _;
@@ -15,7 +15,7 @@ use tokio::sync::{Notify, Semaphore, broadcast};
 
 use crate::certificate::Pair;
 use crate::change::Change;
-use crate::context::{Context, unknown};
+use crate::context::{Context, Patience, unknown};
 use crate::crl::CrlStore;
 use crate::fetch::Fetcher;
 use crate::ocsp::{OcspStore, Watch};
@@ -140,8 +140,43 @@ impl RevocationChecker {
     }
 }
 
+impl RevocationChecker {
+    /// Answers from memory; where nothing was ever asked, it may wait for a first answer, within `wait-milliseconds` and
+    /// for as many at a time as `maximum-waiting`.
+    pub fn check_waiting(
+        &self,
+        subject: &Certificate,
+        issuer: &Certificate,
+        source: &str,
+        time: Timestamp,
+    ) -> RevocationAnswer {
+        self.ask(subject, issuer, source, time, Patience::Bounded)
+    }
+
+    fn ask(
+        &self,
+        subject: &Certificate,
+        issuer: &Certificate,
+        source: &str,
+        time: Timestamp,
+        patience: Patience,
+    ) -> RevocationAnswer {
+        let pair = match Pair::new(subject, issuer) {
+            Ok(pair) => pair,
+            Err(error) => return unknown(error.to_string()),
+        };
+        match source {
+            "crl" => self.crls.check(&pair, time, patience),
+            "ocsp" => self.ocsp.check(&pair, time, patience),
+            _ => unknown(format!(
+                "source `{}` is not known: there are `crl` and `ocsp`",
+                portcullis_core::printable(source, 64)
+            )),
+        }
+    }
+}
+
 impl Revocation for RevocationChecker {
-    /// Answers from memory. Only where nothing was ever asked may it wait, within `wait-milliseconds`.
     fn check(
         &self,
         subject: &Certificate,
@@ -149,18 +184,12 @@ impl Revocation for RevocationChecker {
         source: &str,
         time: Timestamp,
     ) -> RevocationAnswer {
-        let pair = match Pair::new(subject, issuer) {
-            Ok(pair) => pair,
-            Err(error) => return unknown(error.to_string()),
-        };
-        match source {
-            "crl" => self.crls.check(&pair, time),
-            "ocsp" => self.ocsp.check(&pair, time),
-            _ => unknown(format!(
-                "source `{}` is not known: there are `crl` and `ocsp`",
-                portcullis_core::printable(source, 64)
-            )),
-        }
+        self.ask(subject, issuer, source, time, Patience::None)
+    }
+
+    fn wait(&self, check: &RevocationCheck, time: Timestamp) {
+        // What it has waited for is in memory then.
+        let _ = self.check_waiting(&check.subject, &check.issuer, &check.source, time);
     }
 }
 

@@ -50,6 +50,15 @@ impl Context {
     }
 }
 
+/// Whether who asks can wait for a first answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Patience {
+    /// No: a policy is running.
+    None,
+    /// Within the bounds of the options.
+    Bounded,
+}
+
 /// Those who wait for one thing to be fetched. Dropping it sends them on.
 #[derive(Debug, Default)]
 pub(crate) struct Waiters(Vec<SyncSender<()>>);
@@ -94,7 +103,13 @@ pub(crate) fn unknown(detail: String) -> RevocationAnswer {
         revoked_at: None,
         this_update: None,
         next_update: None,
+        pending: false,
     }
+}
+
+/// The answer of who will know.
+pub(crate) fn pending() -> RevocationAnswer {
+    RevocationAnswer { pending: true, ..unknown("an answer is on its way".to_owned()) }
 }
 
 #[cfg(test)]

@@ -93,7 +93,7 @@ fn a_crl_without_next_update_needs_a_maximum_age() {
     let mut fixture = Fixture::new();
     fixture.options.crl.maximum_age_without_next_update_seconds = 3_601;
     let checker = fixture.start_with_crl(&crl);
-    let ask = |time| checker.check(&ca.client(&[2]), &ca.certificate, "crl", time);
+    let ask = |time| checker.check_waiting(&ca.client(&[2]), &ca.certificate, "crl", time);
     assert_eq!(ask(NOW).status, RevocationStatus::Revoked);
     assert_unknown(&ask(NOW + 1), "older than the 3601 s allowed");
 }
@@ -112,13 +112,13 @@ fn a_crl_signed_by_another_key_of_the_same_name_says_nothing() {
     let mut fixture = Fixture::new();
     let checker = fixture.start_with_crl(&crl);
     for _ in 0..2 {
-        let answer = checker.check(&ca.client(&[2]), &ca.certificate, "crl", NOW);
+        let answer = checker.check_waiting(&ca.client(&[2]), &ca.certificate, "crl", NOW);
         assert_unknown(&answer, "not signed by the issuer's key");
     }
     // The impostor's own clients do not open it for others.
-    let answer = checker.check(&impostor.client(&[2]), &impostor.certificate, "crl", NOW);
+    let answer = checker.check_waiting(&impostor.client(&[2]), &impostor.certificate, "crl", NOW);
     assert_eq!(answer.status, RevocationStatus::Good);
-    let answer = checker.check(&ca.client(&[2]), &ca.certificate, "crl", NOW);
+    let answer = checker.check_waiting(&ca.client(&[2]), &ca.certificate, "crl", NOW);
     assert_unknown(&answer, "not signed by the issuer's key");
 }
 
@@ -129,10 +129,11 @@ fn impostors_do_not_keep_the_issuer_from_being_recognized() {
     let checker = fixture.start_with_crl(&CrlProfile::listing(&[&[2]]).sign(&ca));
     for _ in 0..40 {
         let impostor = Party::root("CA");
-        let answer = checker.check(&impostor.client(&[2]), &impostor.certificate, "crl", NOW);
+        let answer =
+            checker.check_waiting(&impostor.client(&[2]), &impostor.certificate, "crl", NOW);
         assert_unknown(&answer, "not signed by the issuer's key");
     }
-    let answer = checker.check(&ca.client(&[2]), &ca.certificate, "crl", NOW);
+    let answer = checker.check_waiting(&ca.client(&[2]), &ca.certificate, "crl", NOW);
     assert_eq!(answer.status, RevocationStatus::Revoked);
 }
 
@@ -298,7 +299,7 @@ fn no_flipped_bit_makes_a_revoked_certificate_good() {
         let mut flipped = crl.clone();
         flipped[byte] ^= 1 << (byte % 8);
         let checker = fixture.start_with_crl(&flipped);
-        let answer = checker.check(&client, &ca.certificate, "crl", NOW);
+        let answer = checker.check_waiting(&client, &ca.certificate, "crl", NOW);
         assert_ne!(answer.status, RevocationStatus::Good, "byte {byte}");
     }
 }
@@ -328,7 +329,7 @@ fn of_two_crls_the_one_that_lists_the_certificate_decides() {
 fn without_sources_nothing_is_known() {
     let ca = Party::root("CA");
     let checker = Fixture::new().start();
-    let ask = |source| checker.check(&ca.client(&[2]), &ca.certificate, source, NOW);
+    let ask = |source| checker.check_waiting(&ca.client(&[2]), &ca.certificate, source, NOW);
     assert_unknown(&ask("crl"), "no CRL of this issuer");
     assert_unknown(&ask("ocsp"), "not configured");
     assert_unknown(&ask("smoke"), "source `smoke` is not known");

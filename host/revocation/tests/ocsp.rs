@@ -12,7 +12,7 @@ use common::crl::CrlProfile;
 use common::ocsp::{Answer, good, nonce_of, refusal, revoked, unknown};
 use common::server::{Reply, Request, Server};
 use common::{Fixture, HOUR, NOW, Party, assert_unknown, der, extension, wait_until};
-use portcullis_core::{Certificate, Revocation as _, RevocationAnswer, RevocationStatus};
+use portcullis_core::{Certificate, RevocationAnswer, RevocationStatus};
 use portcullis_revocation::{Nonce, RevocationChecker};
 use rcgen::{CertificateParams, CustomExtension, ExtendedKeyUsagePurpose, KeyUsagePurpose};
 
@@ -30,7 +30,7 @@ impl Fixture {
 }
 
 fn ask(checker: &RevocationChecker, client: &Certificate, ca: &Party) -> RevocationAnswer {
-    checker.check(client, &ca.certificate, "ocsp", NOW)
+    checker.check_waiting(client, &ca.certificate, "ocsp", NOW)
 }
 
 /// What is made of one answer.
@@ -445,7 +445,7 @@ fn the_answer_about_a_live_connection_is_refreshed_and_a_change_is_told() {
     assert!(change.concerns(&client) && !change.concerns(&bystander));
     drop(watch);
     assert_eq!(checker.status().ocsp.watched, 0);
-    let later = checker.check(&client, &ca.certificate, "ocsp", NOW + HOUR);
+    let later = checker.check_waiting(&client, &ca.certificate, "ocsp", NOW + HOUR);
     assert_eq!(later.status, RevocationStatus::Revoked);
 }
 
@@ -471,7 +471,7 @@ fn an_answer_survives_a_failed_refresh_until_it_expires() {
     let mut changes = checker.subscribe();
     fixture.clock.set(NOW + HOUR + 1);
     assert!(changes.blocking_recv().unwrap().concerns(&client));
-    let after = checker.check(&client, &ca.certificate, "ocsp", NOW + HOUR + 1);
+    let after = checker.check_waiting(&client, &ca.certificate, "ocsp", NOW + HOUR + 1);
     assert_unknown(&after, "tryLater");
 }
 

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use common::server::{Reply, Server};
 use common::{Fixture, assert_unknown};
-use portcullis_core::{Certificate, Clock, Revocation as _, RevocationStatus};
+use portcullis_core::{Certificate, Clock, RevocationStatus};
 use portcullis_revocation::{Nonce, RevocationChecker};
 
 const CONFIGURATION: &str = "
@@ -131,11 +131,11 @@ fn crls_of_openssl_are_read() {
         let mut fixture = Fixture::new();
         fixture.clock.set(now);
         let checker = fixture.start_with_crl(&crl);
-        let ask = |client: &Certificate| checker.check(client, &issuer, "crl", now).status;
+        let ask = |client: &Certificate| checker.check_waiting(client, &issuer, "crl", now).status;
         assert_eq!(checker.status().crls[0].last_error, None, "{key}");
         assert_eq!(ask(&good), RevocationStatus::Good, "{key}");
         assert_eq!(ask(&revoked), RevocationStatus::Revoked, "{key}");
-        let later = checker.check(&good, &issuer, "crl", now + 3_700);
+        let later = checker.check_waiting(&good, &issuer, "crl", now + 3_700);
         assert_unknown(&later, "next update was due");
     }
 }
@@ -201,14 +201,16 @@ fn ocsp_answers_of_openssl_are_read() {
     ] {
         let server = responder(&ca, signer, more);
         let checker = asking(&server, nonce);
-        let ask =
-            |client: &Certificate| checker.check(client, &issuer, "ocsp", Clock::system().now());
+        let ask = |client: &Certificate| {
+            checker.check_waiting(client, &issuer, "ocsp", Clock::system().now())
+        };
         assert_eq!(ask(&good).status, RevocationStatus::Good, "{:?}", ask(&good));
         assert_eq!(ask(&revoked).status, RevocationStatus::Revoked);
         assert!(ask(&revoked).revoked_at.is_some());
         assert_unknown(&ask(&stranger), "does not know the certificate");
     }
     let server = responder(&ca, "impostor", "-nmin 5");
-    let answer = asking(&server, Nonce::Off).check(&good, &issuer, "ocsp", Clock::system().now());
+    let answer =
+        asking(&server, Nonce::Off).check_waiting(&good, &issuer, "ocsp", Clock::system().now());
     assert_unknown(&answer, "signer is not accepted");
 }

@@ -11,12 +11,12 @@ use std::sync::{Arc, Mutex};
 use common::crl::{CrlProfile, number, point};
 use common::server::{Reply, Server};
 use common::{Fixture, HOUR, NOW, Party, assert_unknown, wait_until};
-use portcullis_core::{Certificate, Revocation as _, RevocationStatus};
+use portcullis_core::{Certificate, RevocationStatus};
 use portcullis_revocation::{RevocationChecker, RevocationOptions, StartError};
 use rustls_pki_types::{CertificateDer, PrivatePkcs8KeyDer};
 
 fn status(checker: &RevocationChecker, client: &Certificate, ca: &Party) -> RevocationStatus {
-    checker.check(client, &ca.certificate, "crl", NOW).status
+    checker.check_waiting(client, &ca.certificate, "crl", NOW).status
 }
 
 /// A server whose body can be replaced.
@@ -46,7 +46,8 @@ fn a_crl_is_found_through_the_certificate_where_its_host_is_allowed() {
     let (server, _) = serving(CrlProfile::listing(&[&[2]]).sign(&ca));
     let client = ca.client_with_points(&[2], &[point(&server.url("/ca.crl"))]);
     let mut fixture = Fixture::new();
-    let ask = |checker: &RevocationChecker| checker.check(&client, &ca.certificate, "crl", NOW);
+    let ask =
+        |checker: &RevocationChecker| checker.check_waiting(&client, &ca.certificate, "crl", NOW);
     assert_unknown(&ask(&fixture.start()), "no CRL of this issuer");
     fixture.options.allowed_hosts = vec!["ca.example".to_owned()];
     assert_unknown(&ask(&fixture.start()), "no CRL of this issuer");
@@ -77,7 +78,7 @@ fn crls_that_only_certificates_name_are_bounded_and_the_useless_make_room() {
     let checker = fixture.start();
     let ask = |path: &str| {
         let client = ca.client_with_points(&[2], &[point(&server.url(path))]);
-        checker.check(&client, &ca.certificate, "crl", NOW)
+        checker.check_waiting(&client, &ca.certificate, "crl", NOW)
     };
     assert_unknown(&ask("/1.crl"), "HTTP status 404");
     assert_unknown(&ask("/2.crl"), "HTTP status 404");
@@ -86,7 +87,10 @@ fn crls_that_only_certificates_name_are_bounded_and_the_useless_make_room() {
     assert_eq!(ask("/3.crl").status, RevocationStatus::Good);
     let other = Party::root("Other");
     let client = other.client_with_points(&[2], &[point(&server.url("/4.crl"))]);
-    assert_unknown(&checker.check(&client, &other.certificate, "crl", NOW), "too many CRLs");
+    assert_unknown(
+        &checker.check_waiting(&client, &other.certificate, "crl", NOW),
+        "too many CRLs",
+    );
 }
 
 #[test]
@@ -239,7 +243,7 @@ fn an_expired_crl_is_replaced_by_any_and_the_expiry_is_told() {
     fixture.write("clients.crl", restarted.sign(&ca));
     checker.refresh();
     assert!(changes.blocking_recv().unwrap().concerns(&client));
-    let answer = checker.check(&client, &ca.certificate, "crl", NOW + HOUR + 1);
+    let answer = checker.check_waiting(&client, &ca.certificate, "crl", NOW + HOUR + 1);
     assert_eq!(answer.status, RevocationStatus::Good);
 }
 
@@ -304,7 +308,7 @@ fn crls_survive_a_restart_and_are_checked_again() {
         // The last byte is the issuer certificate's own signature, which plays no part.
         if byte != kept.len() - 1 {
             assert_unknown(
-                &checker.check(&client, &ca.certificate, "crl", NOW),
+                &checker.check_waiting(&client, &ca.certificate, "crl", NOW),
                 "no CRL of this issuer",
             );
         }

@@ -16,7 +16,7 @@ use super::scope::distribution_uris;
 use super::source::{Origin, Source};
 use crate::certificate::Pair;
 use crate::change::What;
-use crate::context::{Context, Due, Waiters, back_off, unknown};
+use crate::context::{Context, Due, Patience, Waiters, back_off, pending, unknown};
 use crate::fetch::Query;
 use crate::name::NameKey;
 use crate::options::CrlOptions;
@@ -69,8 +69,13 @@ impl CrlStore {
         Terms { skew: self.context.skew, maximum_age }
     }
 
-    /// What the CRLs say of a certificate at `time`.
-    pub(crate) fn check(&self, pair: &Pair<'_>, time: Timestamp) -> RevocationAnswer {
+    /// What the CRLs say of a certificate at `time`; pending where it is worth waiting and `patience` has none.
+    pub(crate) fn check(
+        &self,
+        pair: &Pair<'_>,
+        time: Timestamp,
+        patience: Patience,
+    ) -> RevocationAnswer {
         let mut answer = self.look_up(pair, time);
         if answer.status != RevocationStatus::Unknown || self.context.allowed.is_empty() {
             return answer;
@@ -78,6 +83,9 @@ impl CrlStore {
         let mut found = self.discover(pair);
         let limit = Duration::from_millis(self.options.wait_milliseconds.into());
         let waits = found.news.is_some() && !limit.is_zero();
+        if waits && patience == Patience::None {
+            return pending();
+        }
         if let Some(news) = found.news.take().filter(|_| waits) {
             self.context.wait(&news, limit);
         }
@@ -381,5 +389,6 @@ fn answer(
         revoked_at,
         this_update: Some(loaded.crl.this_update),
         next_update: loaded.crl.next_update,
+        pending: false,
     }
 }

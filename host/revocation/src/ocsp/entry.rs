@@ -66,6 +66,7 @@ impl Entry {
             revoked_at: statement.revoked_at,
             this_update: Some(statement.this_update),
             next_update: statement.next_update,
+            pending: false,
         })
     }
 

@@ -14,7 +14,7 @@ use super::response::{OcspResponse, parse_ocsp_response};
 use super::statement::{Statement, Terms};
 use crate::certificate::{Pair, ocsp_uris};
 use crate::change::What;
-use crate::context::{Context, Due, unknown};
+use crate::context::{Context, Due, Patience, pending, unknown};
 use crate::crl::CrlStore;
 use crate::fetch::FetchError;
 use crate::options::{Nonce, OcspOptions};
@@ -57,7 +57,12 @@ impl OcspStore {
     }
 
     /// What responders say of a certificate at `time`. Waits when nobody was asked before.
-    pub(crate) fn check(self: &Arc<Self>, pair: &Pair<'_>, time: Timestamp) -> RevocationAnswer {
+    pub(crate) fn check(
+        self: &Arc<Self>,
+        pair: &Pair<'_>,
+        time: Timestamp,
+        patience: Patience,
+    ) -> RevocationAnswer {
         let key = Key::of(pair.subject, pair.issuer);
         let mut inner = self.inner();
         let at_hand =
@@ -69,6 +74,9 @@ impl OcspStore {
         }
         if let Err(detail) = self.ask(&mut inner, key, pair.subject, pair.issuer) {
             return unknown(detail);
+        }
+        if patience == Patience::None {
+            return pending();
         }
         let Some(entry) = inner.entries.get_mut(&key) else { return unknown(String::new()) };
         let news = entry.waiters.join();
