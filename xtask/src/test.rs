@@ -11,10 +11,11 @@ pub fn run(arguments: &[OsString]) -> Result<()> {
     eprintln!("test: building the policies");
     components::build_plugins()?;
     eprintln!("test: fetching the peers");
-    peers::ensure(&components::root())?;
+    let peers = peers::ensure(&components::root())?;
     // Builds the gate's binary as well, since its package has tests that run it.
     let status = build::cargo(&["test", "--workspace"])
         .args(arguments)
+        .env("PORTCULLIS_MCP_SERVER_TIME", peers.mcp_server_time())
         .status()
         .context("cannot run cargo")?;
     ensure!(status.success(), "some tests failed");
