@@ -1,8 +1,6 @@
 //! The settings, typed.
 
-use std::ops::RangeInclusive;
-
-use portcullis_guest::settings::SettingsError;
+use portcullis_guest::settings::{SettingsError, within};
 
 use crate::oid;
 
@@ -127,19 +125,6 @@ impl Settings {
         within("minimum-rsa-bits", settings.minimum_rsa_bits, lowest..=8192, hint)?;
         Ok(settings)
     }
-}
-
-fn within(
-    key: &str,
-    value: u32,
-    range: RangeInclusive<u32>,
-    hint: &str,
-) -> Result<(), SettingsError> {
-    if range.contains(&value) {
-        return Ok(());
-    }
-    let expected = format!("expected a number from {} to {}{hint}", range.start(), range.end());
-    Err(SettingsError::value(key, &value, expected))
 }
 
 #[cfg(test)]
