@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use portcullis_engine::{
-    Asset, Certificate, Chain, Clock, Engine, EngineOptions, Member, PagemapScan, Policy,
+    Asset, Certificate, Chain, Clock, Engine, EngineOptions, Member, Metering, PagemapScan, Policy,
     PolicyLimits, PolicySource, Revocation, Step, Timestamp,
 };
 use rustls_pki_types::CertificateDer;
@@ -25,14 +25,15 @@ const MEBIBYTE: usize = 1024 * 1024;
 
 /// Loads every policy of the chain, in its order. Gives the chain, and what is allowed and probably not meant.
 ///
-/// `revocation` answers those that ask.
+/// `revocation` answers those that ask. `metering` is by fuel where nobody waits and the verdict must be repeatable.
 pub(crate) fn load_chain(
     file: &ConfigFile,
     plugins: &Path,
     revocation: Arc<dyn Revocation>,
+    metering: Metering,
 ) -> Result<(Chain, Vec<String>), Mistake> {
     check_names(file)?;
-    let options = engine_options(file);
+    let options = engine_options(file, metering);
     let engine = Engine::new(options)
         .map_err(|error| file.mistake_in("[engine]", "engine", &with_causes(&error)))?;
     let loader = Loader { file, plugins, engine, warnings: RefCell::default() };
@@ -81,7 +82,7 @@ fn check_names(file: &ConfigFile) -> Result<(), Mistake> {
     }
 }
 
-fn engine_options(file: &ConfigFile) -> EngineOptions {
+fn engine_options(file: &ConfigFile, metering: Metering) -> EngineOptions {
     let section = &file.config.engine;
     let defaults = EngineOptions::default();
     let largest = file.config.policies.values().filter_map(|policy| policy.memory_mib).max();
@@ -95,6 +96,7 @@ fn engine_options(file: &ConfigFile) -> EngineOptions {
             PagemapScanMode::Off => PagemapScan::Off,
             PagemapScanMode::Required => PagemapScan::Required,
         },
+        metering,
     }
 }
 

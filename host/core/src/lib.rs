@@ -9,6 +9,7 @@ mod clock;
 mod decision;
 mod handshake;
 mod name;
+mod recorded;
 mod revocation;
 mod text;
 
@@ -22,5 +23,6 @@ pub use decision::{
 };
 pub use handshake::{Handshake, MAXIMUM_CERTIFICATES};
 pub use name::NameAttribute;
+pub use recorded::RecordedAnswers;
 pub use revocation::{NotConfigured, Revocation, RevocationAnswer, RevocationStatus};
 pub use text::printable;

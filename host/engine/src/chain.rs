@@ -99,6 +99,13 @@ impl Chain {
     /// them. While it waits for those it has no place, and once one is there the policies are asked anew.
     #[must_use]
     pub fn decide(&self, handshake: &Handshake) -> Decision {
+        self.decide_with(handshake, &self.revocation)
+    }
+
+    /// As [`Chain::decide`], with `revocation` in place of what the chain was made with: answers that were recorded with
+    /// the handshake, for instance.
+    #[must_use]
+    pub fn decide_with(&self, handshake: &Handshake, revocation: &Arc<dyn Revocation>) -> Decision {
         let start = Instant::now();
         if let Err(rejection) = check_number(handshake) {
             let verdict = Verdict::Reject(rejection);
@@ -107,7 +114,7 @@ impl Chain {
         let handshake = &Arc::new(handshake.clone());
         let mut waited: Vec<([u8; 32], [u8; 32], String)> = Vec::new();
         loop {
-            let mut decision = self.decide_once(handshake);
+            let mut decision = self.decide_once(handshake, revocation);
             let checks = decision.policies.iter().flat_map(|report| &report.revocation);
             let pending: Vec<_> = checks
                 .filter(|check| check.answer.pending && waited.len() < MAXIMUM_WAITS)
@@ -120,17 +127,26 @@ impl Chain {
             }
             for check in pending {
                 waited.push(identity(&check));
-                self.revocation.wait(&check, handshake.time);
+                revocation.wait(&check, handshake.time);
             }
         }
     }
 
-    fn decide_once(&self, handshake: &Arc<Handshake>) -> Decision {
+    fn decide_once(
+        &self,
+        handshake: &Arc<Handshake>,
+        revocation: &Arc<dyn Revocation>,
+    ) -> Decision {
         let engine = self.members().next().map(|member| member.policy.engine());
         let _permit = engine.map(|engine| engine.decision_permit());
         let start = Instant::now();
-        let mut walk =
-            Walk { chain: self, handshake, reports: Vec::new(), identity: Identity::default() };
+        let mut walk = Walk {
+            steps: &self.steps,
+            handshake,
+            revocation,
+            reports: Vec::new(),
+            identity: Identity::default(),
+        };
         let verdict = match walk.steps() {
             Ok(()) => Verdict::Accept(walk.identity),
             Err(rejection) => Verdict::Reject(rejection),
@@ -169,15 +185,16 @@ fn members(steps: &[Step]) -> impl Iterator<Item = &Member> {
 
 /// One decision under way.
 struct Walk<'a> {
-    chain: &'a Chain,
+    steps: &'a [Step],
     handshake: &'a Arc<Handshake>,
+    revocation: &'a Arc<dyn Revocation>,
     reports: Vec<PolicyReport>,
     identity: Identity,
 }
 
 impl Walk<'_> {
     fn steps(&mut self) -> Result<(), Rejection> {
-        for step in &self.chain.steps {
+        for step in self.steps {
             match step {
                 Step::One(member) => self.one(member)?,
                 Step::Any(group) => self.any(group)?,
@@ -221,7 +238,7 @@ impl Walk<'_> {
         let report = member.policy.evaluate(
             self.handshake,
             &self.identity.attributes,
-            &self.chain.revocation,
+            self.revocation,
             member.shadow,
         );
         let outcome = report.outcome.clone();

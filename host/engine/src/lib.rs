@@ -16,7 +16,7 @@ mod policy;
 mod settings;
 
 pub use chain::{Chain, ChainError, Member, Step};
-pub use engine::{Engine, EngineError, EngineOptions, PagemapScan};
+pub use engine::{Engine, EngineError, EngineOptions, Metering, PagemapScan};
 pub use error::LoadError;
 pub use limits::PolicyLimits;
 pub use load::{Asset, CONTRACT_VERSION, Description, PolicySource, Preparation};

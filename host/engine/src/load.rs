@@ -236,9 +236,10 @@ fn snapshot(engine: &Engine, source: &PolicySource) -> Result<Option<Vec<u8>>, L
         PolicyWorld::new(&mut store, &instance).map_err(|error| wrong_type(source, error))?;
     configure(source, &mut store, &world)?;
 
-    // Reading the memory out is the host's work, not the guest's: neither bound applies to it.
+    // Reading the memory out is the host's work, not the guest's: no bound applies to it.
     store.set_epoch_deadline(u64::from(u32::MAX));
     store.set_hostcall_fuel(usize::MAX);
+    let _ = store.set_fuel(u64::MAX);
     let taken = catch_unwind(AssertUnwindSafe(|| {
         pollster::block_on(wizer.snapshot_component(
             &context,

@@ -197,6 +197,9 @@ fn failure(error: &wasmtime::Error, memory_denied: bool, deadline: Duration) -> 
         Some(Trap::Interrupt) => {
             failed("policy-timeout", &format!("cut after its deadline of {deadline:?}"))
         }
+        Some(Trap::OutOfFuel) => {
+            failed("policy-timeout", &format!("cut after the work of its deadline of {deadline:?}"))
+        }
         // A guest that is denied memory mostly aborts, which shows as a trap of its own.
         _ if memory_denied => failed("policy-memory", "wanted more memory than its limit"),
         _ => failed("policy-trapped", &format!("{error:#}")),

@@ -1,6 +1,6 @@
 //! `portcullis check`: loads all that a run would, and says what it would be.
 
-use portcullis_engine::{Chain, Member, Preparation, Step};
+use portcullis_engine::{Chain, Member, Metering, Preparation, Step};
 use serde::Serialize;
 
 use crate::arguments::{Format, Setup};
@@ -46,7 +46,8 @@ struct CheckedServer {
 /// Loads everything, and prints the chain as it will be asked.
 pub(crate) fn check(setup: &Setup, format: Format) -> anyhow::Result<Exit> {
     let file = ConfigFile::read(&setup.config)?;
-    let (chain, warnings) = load_chain(&file, &setup.plugins, revocation::offline(&file)?)?;
+    let (chain, warnings) =
+        load_chain(&file, &setup.plugins, revocation::offline(&file)?, Metering::Time)?;
     let identity = wiring::server_identity(&file)?;
     wiring::mcp(&file)?;
     let report = Report {

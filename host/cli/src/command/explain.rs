@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use portcullis_engine::{Certificate, Clock, Decision, Handshake, Outcome, Verdict};
+use portcullis_engine::{Certificate, Clock, Decision, Handshake, Metering, Outcome, Verdict};
 use portcullis_gate::alert_for;
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject as _;
@@ -47,7 +47,8 @@ struct CertificateFacts {
 pub(crate) fn explain(arguments: &Explain, format: Format) -> anyhow::Result<Exit> {
     let chain = read_certificates(&arguments.certificates)?;
     let file = ConfigFile::read(&arguments.setup.config)?;
-    let (policies, _) = load_chain(&file, &arguments.setup.plugins, revocation::offline(&file)?)?;
+    let (policies, _) =
+        load_chain(&file, &arguments.setup.plugins, revocation::offline(&file)?, Metering::Fuel)?;
     let handshake = Handshake {
         chain,
         time: arguments.at.unwrap_or_else(|| Clock::system().now()),

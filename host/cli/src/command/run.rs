@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use anyhow::Context as _;
-use portcullis_engine::{Chain, Clock, Decision, Handshake};
+use portcullis_engine::{Chain, Clock, Decision, Handshake, Metering};
 use portcullis_gate::{Ended, Gate};
 use serde::Serialize;
 use tokio::signal::unix::{SignalKind, signal};
@@ -32,7 +32,8 @@ struct Listening {
 pub(crate) fn run(setup: &Setup, format: Format) -> anyhow::Result<Exit> {
     let file = ConfigFile::read(&setup.config)?;
     let revocation = revocation::online(&file)?;
-    let (chain, warnings) = load_chain(&file, &setup.plugins, Arc::new(revocation.clone()))?;
+    let (chain, warnings) =
+        load_chain(&file, &setup.plugins, Arc::new(revocation.clone()), Metering::Time)?;
     for warning in warnings {
         tracing::warn!("{warning}");
     }
