@@ -61,6 +61,25 @@ pub fn component(module: &str, wit: &str) -> Vec<u8> {
     encoder.encode().expect("the module fits its world")
 }
 
+/// The exports of the contract without anything behind them, and one more import, of a package in WIT.
+#[must_use]
+pub fn importing(package: &str, interface: &str, field: &str) -> Vec<u8> {
+    component(
+        &format!(
+            r#"(module (import "{interface}" "{field}" (func))
+                 (memory (export "memory") 1)
+                 (func (export "cabi_realloc") (param i32 i32 i32 i32) (result i32) unreachable)
+                 (func (export "describe") (result i32) unreachable)
+                 (func (export "configure") (param i32 i32 i32 i32) (result i32) unreachable)
+                 (func (export "evaluate") (param i32) (result i32) unreachable))"#
+        ),
+        &format!(
+            "package test:guest; {package}
+             world guest {{ include portcullis:policy/policy@1.0.0; import {interface}; }}"
+        ),
+    )
+}
+
 /// A core module from WAT.
 #[must_use]
 pub fn core_module(module: &str) -> Vec<u8> {

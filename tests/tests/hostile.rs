@@ -228,27 +228,9 @@ fn a_component_with_an_export_of_another_type_is_not_loaded() {
     assert!(matches!(error, LoadError::WrongType { .. }), "{error:?}");
 }
 
-/// The exports of the contract without anything behind them, and one more import.
-fn importing(package: &str, interface: &str, field: &str) -> Vec<u8> {
-    guest::component(
-        &format!(
-            r#"(module (import "{interface}" "{field}" (func))
-                 (memory (export "memory") 1)
-                 (func (export "cabi_realloc") (param i32 i32 i32 i32) (result i32) unreachable)
-                 (func (export "describe") (result i32) unreachable)
-                 (func (export "configure") (param i32 i32 i32 i32) (result i32) unreachable)
-                 (func (export "evaluate") (param i32) (result i32) unreachable))"#
-        ),
-        &format!(
-            "package test:guest; {package}
-             world guest {{ include portcullis:policy/policy@1.0.0; import {interface}; }}"
-        ),
-    )
-}
-
 #[test]
 fn a_component_that_wants_sockets_is_not_loaded_and_the_error_names_them() {
-    let error = refused(importing(
+    let error = refused(guest::importing(
         "package wasi:sockets@0.2.0 { interface tcp { connect: func(); } }",
         "wasi:sockets/tcp@0.2.0",
         "connect",
@@ -262,7 +244,7 @@ fn a_component_that_wants_sockets_is_not_loaded_and_the_error_names_them() {
 
 #[test]
 fn a_component_for_another_version_of_the_contract_is_not_loaded_and_the_error_names_it() {
-    let error = refused(importing(
+    let error = refused(guest::importing(
         "package portcullis:policy@2.0.0 { interface log { shout: func(); } }",
         "portcullis:policy/log@2.0.0",
         "shout",

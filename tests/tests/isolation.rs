@@ -109,7 +109,7 @@ fn policies_with_and_without_a_snapshot_are_among_those_that_look() {
         judge::load(&engine, "secret", component, limits(None)).unwrap().preparation()
     };
     assert_eq!(preparation("secret-nowhere-else"), Preparation::Snapshot);
-    assert_eq!(preparation("secret-in-tables"), Preparation::ConfigureEach);
+    assert_eq!(preparation("secret-in-tables"), Preparation::ReadyAhead);
 }
 
 /// What `configure` leaves is kept by design, so it stands for a secret that leaked.

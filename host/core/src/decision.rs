@@ -17,7 +17,7 @@ pub struct Decision {
     pub verdict: Verdict,
     /// What each policy that was asked said, in the order of asking.
     pub policies: Vec<PolicyReport>,
-    /// From the first policy's start to the last one's end.
+    /// From when the chain was asked until it had decided, with all that it waited for.
     #[serde(rename = "elapsed_us", serialize_with = "as_micros")]
     pub elapsed: Duration,
 }

@@ -114,16 +114,15 @@ impl Chain {
         let handshake = &Arc::new(handshake.clone());
         let mut waited: Vec<([u8; 32], [u8; 32], String)> = Vec::new();
         loop {
-            let mut decision = self.decide_once(handshake, revocation);
-            let checks = decision.policies.iter().flat_map(|report| &report.revocation);
+            let (verdict, policies) = self.decide_once(handshake, revocation);
+            let checks = policies.iter().flat_map(|report| &report.revocation);
             let pending: Vec<_> = checks
                 .filter(|check| check.answer.pending && waited.len() < MAXIMUM_WAITS)
                 .filter(|check| !waited.contains(&identity(check)))
                 .cloned()
                 .collect();
             if pending.is_empty() {
-                decision.elapsed = start.elapsed();
-                return decision;
+                return Decision { verdict, policies, elapsed: start.elapsed() };
             }
             for check in pending {
                 waited.push(identity(&check));
@@ -136,10 +135,9 @@ impl Chain {
         &self,
         handshake: &Arc<Handshake>,
         revocation: &Arc<dyn Revocation>,
-    ) -> Decision {
+    ) -> (Verdict, Vec<PolicyReport>) {
         let engine = self.members().next().map(|member| member.policy.engine());
         let _permit = engine.map(|engine| engine.decision_permit());
-        let start = Instant::now();
         let mut walk = Walk {
             steps: &self.steps,
             handshake,
@@ -151,7 +149,7 @@ impl Chain {
             Ok(()) => Verdict::Accept(walk.identity),
             Err(rejection) => Verdict::Reject(rejection),
         };
-        Decision { verdict, policies: walk.reports, elapsed: start.elapsed() }
+        (verdict, walk.reports)
     }
 }
 

@@ -1,6 +1,9 @@
 //! What keeps a policy from being loaded.
 
-use crate::load::{CONTRACT_VERSION, MAXIMUM_ASSET_BYTES, MAXIMUM_COMPONENT_BYTES, PACKAGE};
+use std::borrow::Cow;
+
+use crate::load::MAXIMUM_ASSET_BYTES;
+use crate::world::{CONTRACT_VERSION, MAXIMUM_COMPONENT_BYTES, PACKAGE};
 
 /// Why a policy could not be loaded.
 #[derive(Debug, thiserror::Error)]
@@ -114,12 +117,14 @@ pub enum LoadError {
         problem: String,
     },
     /// An import that no policy gets.
-    #[error("policy `{policy}` imports `{import}`, which no policy gets")]
+    #[error("policy `{policy}` imports `{import}`, which no policy gets: {why}")]
     UnknownImport {
         /// The policy's name.
         policy: String,
         /// The import's name.
         import: String,
+        /// Why not, and the way out.
+        why: Cow<'static, str>,
     },
     /// An asset that the policy does not take.
     #[error("policy `{policy}` takes no asset `{asset}`; it takes {}", list(.known))]

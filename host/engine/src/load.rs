@@ -1,12 +1,11 @@
 //! From bytes to a configured policy: checks, `describe`, `configure`, snapshot.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::time::Duration;
 
 use portcullis_core::printable;
 use wasmtime::Store;
-use wasmtime::component::{Component, Instance, types::ComponentItem};
-use wasmtime_wizer::{WasmtimeWizerComponent, Wizer};
+use wasmtime::component::{Component, Instance};
+use wasmtime_wizer::{ComponentContext, WasmtimeWizerComponent, Wizer};
 
 use crate::bindings::{PolicyWorld, PolicyWorldPre, handshakes};
 use crate::engine::{self, Engine};
@@ -15,15 +14,8 @@ use crate::host::CallState;
 use crate::limits::PolicyLimits;
 use crate::log;
 use crate::settings::{self, Fault, SchemaError};
+use crate::world;
 
-/// The package of the contract, and the version of it that this host has.
-pub(crate) const PACKAGE: &str = "portcullis:policy";
-/// The contract's version: components built for 1.x and nothing newer load.
-pub const CONTRACT_VERSION: &str = "1.0.0";
-const INTERFACES: [&str; 5] = ["certificates", "crypto", "handshakes", "log", "revocation"];
-const EXPORTS: [&str; 3] = ["configure", "describe", "evaluate"];
-/// The largest component, in bytes.
-pub(crate) const MAXIMUM_COMPONENT_BYTES: usize = 64 * 1024 * 1024;
 /// The largest asset, in bytes.
 pub(crate) const MAXIMUM_ASSET_BYTES: usize = 16 * 1024 * 1024;
 /// How much of what a guest says goes into an error.
@@ -76,8 +68,8 @@ pub struct Description {
 pub enum Preparation {
     /// Each instance starts from the memory that `configure` left.
     Snapshot,
-    /// No snapshot could be taken of this component, so `configure` runs in each instance, within the deadline.
-    ConfigureEach,
+    /// No snapshot can be taken of this component, so `configure` runs in each instance.
+    ReadyAhead,
 }
 
 /// A component ready to be instantiated for evaluations.
@@ -89,88 +81,43 @@ pub(crate) struct Loaded {
 
 /// Checks, describes, configures and compiles.
 pub(crate) fn load(engine: &Engine, source: &PolicySource) -> Result<Loaded, LoadError> {
-    check_bytes(source)?;
     let (loading, linker) = engine.loading();
-    let component =
-        Component::new(loading, &source.component).map_err(|error| invalid(source, error))?;
-    check_world(source, &component)?;
-    let world = linker
-        .instantiate_pre(&component)
-        .and_then(PolicyWorldPre::new)
-        .map_err(|error| wrong_type(source, error))?;
+    let component = world::compile(loading, &source.name, &source.component)?;
+    world::check(&source.name, &component)?;
+    let world = world::link(&source.name, linker, &component, world::is_frozen)?;
 
-    let description = describe(source, loading, &world)?;
+    let description = describe(&source.name, &world, &source.limits)?;
     check_settings(source, &description)?;
     check_assets(source, &description)?;
     let (bytes, preparation) = match snapshot(engine, source)? {
         Some(bytes) => (bytes, Preparation::Snapshot),
         None => {
-            let mut store = loading_store(loading, source);
-            let world = world.instantiate(&mut store).map_err(|error| wrong_type(source, error))?;
+            let mut store = loading_store(loading, &source.limits);
+            let world =
+                world.instantiate(&mut store).map_err(|error| wrong_type(&source.name, error))?;
             configure(source, &mut store, &world)?;
-            (source.component.clone(), Preparation::ConfigureEach)
+            (source.component.clone(), Preparation::ReadyAhead)
         }
     };
 
     let (pooled, linker) = engine.pooled();
-    let world = Component::new(pooled, bytes)
-        .and_then(|component| linker.instantiate_pre(&component))
-        .and_then(PolicyWorldPre::new)
-        .map_err(|error| wrong_type(source, error))?;
+    let component =
+        Component::new(pooled, bytes).map_err(|error| wrong_type(&source.name, error))?;
+    let world = world::link(&source.name, linker, &component, world::is_frozen)?;
     Ok(Loaded { description, world, preparation })
 }
 
-fn check_bytes(source: &PolicySource) -> Result<(), LoadError> {
-    let policy = source.name.clone();
-    if source.component.len() > MAXIMUM_COMPONENT_BYTES {
-        return Err(LoadError::ComponentTooLarge { policy, bytes: source.component.len() });
-    }
-    // The preamble's last two bytes tell a component (layer 1) from a core module (layer 0).
-    let what = match source.component.get(..8) {
-        Some([0, b'a', b's', b'm', _, _, 1, 0]) => return Ok(()),
-        Some([0, b'a', b's', b'm', _, _, 0, 0]) => {
-            "this is a core WebAssembly module (`wasm-tools component new` makes a component of one)"
-        }
-        None => "the file has less than 8 bytes",
-        Some(_) => "this is not WebAssembly",
-    };
-    Err(LoadError::NotAComponent { policy, what })
-}
-
-fn check_world(source: &PolicySource, component: &Component) -> Result<(), LoadError> {
-    let policy = || source.name.clone();
-    let component_type = component.component_type();
-    for (import, item) in component_type.imports(component.engine()) {
-        // The world's `use` of a type shows as an import of that type.
-        if matches!(item.ty, ComponentItem::Type(_) | ComponentItem::Resource(_)) {
-            continue;
-        }
-        let import = import.to_owned();
-        let (interface, version) = import.split_once('@').unwrap_or((&import, ""));
-        match interface.strip_prefix(PACKAGE).and_then(|rest| rest.strip_prefix('/')) {
-            Some(known) if INTERFACES.contains(&known) && version.starts_with("1.") => {}
-            Some(_) => return Err(LoadError::OtherContract { policy: policy(), import }),
-            None => return Err(LoadError::UnknownImport { policy: policy(), import }),
-        }
-    }
-    match EXPORTS.iter().find(|export| component.get_export_index(None, **export).is_none()) {
-        Some(export) => {
-            Err(LoadError::MissingExport { policy: policy(), export: (*export).to_owned() })
-        }
-        None => Ok(()),
-    }
-}
-
-fn describe(
-    source: &PolicySource,
-    engine: &wasmtime::Engine,
+/// Asks a component what it is, in an instance of its own.
+pub(crate) fn describe(
+    policy: &str,
     world: &PolicyWorldPre<CallState>,
+    limits: &PolicyLimits,
 ) -> Result<Description, LoadError> {
-    let mut store = loading_store(engine, source);
+    let mut store = loading_store(world.engine(), limits);
     let description = world
         .instantiate(&mut store)
         .and_then(|world| world.call_describe(&mut store))
-        .map_err(|error| failed(source, "describe", &error))?;
+        .map_err(|error| failed(policy, "describe", &error))?;
     Ok(Description {
         name: description.name,
         version: description.version,
@@ -219,21 +166,21 @@ fn check_assets(source: &PolicySource, description: &Description) -> Result<(), 
 /// Configures an instrumented copy and makes a component of the memory that it leaves; none where the snapshot
 /// tool cannot handle this component.
 fn snapshot(engine: &Engine, source: &PolicySource) -> Result<Option<Vec<u8>>, LoadError> {
-    let mut wizer = Wizer::new();
-    wizer.keep_init_func(true);
-    // The tool asserts what it expects of a component, so a strange one can make it panic.
-    let instrumented =
-        catch_unwind(AssertUnwindSafe(|| wizer.instrument_component(&source.component)));
-    let Ok(Ok((context, instrumented))) = instrumented else { return Ok(None) };
+    let wizer = wizer();
+    let Some((context, instrumented)) = instrument(&wizer, &source.component) else {
+        return Ok(None);
+    };
     let (loading, linker) = engine.loading();
     let Ok(component) = Component::new(loading, instrumented) else { return Ok(None) };
 
-    let mut store = loading_store(loading, source);
-    let instance: Instance = linker
-        .instantiate(&mut store, &component)
-        .map_err(|error| failed(source, "configure", &error))?;
+    let mut store = loading_store(loading, &source.limits);
+    let linked = world::link(&source.name, linker, &component, world::is_frozen)?;
+    let instance: Instance = linked
+        .instance_pre()
+        .instantiate(&mut store)
+        .map_err(|error| failed(&source.name, "configure", &error))?;
     let world =
-        PolicyWorld::new(&mut store, &instance).map_err(|error| wrong_type(source, error))?;
+        PolicyWorld::new(&mut store, &instance).map_err(|error| wrong_type(&source.name, error))?;
     configure(source, &mut store, &world)?;
 
     // Reading the memory out is the host's work, not the guest's: no bound applies to it.
@@ -247,6 +194,26 @@ fn snapshot(engine: &Engine, source: &PolicySource) -> Result<Option<Vec<u8>>, L
         ))
     }));
     Ok(taken.ok().and_then(Result::ok))
+}
+
+fn wizer() -> Wizer {
+    let mut wizer = Wizer::new();
+    wizer.keep_init_func(true);
+    wizer
+}
+
+/// A copy whose memory the snapshot tool can read.
+fn instrument<'a>(wizer: &Wizer, component: &'a [u8]) -> Option<(ComponentContext<'a>, Vec<u8>)> {
+    // The tool asserts what it expects of a component, so a strange one can make it panic.
+    catch_unwind(AssertUnwindSafe(|| wizer.instrument_component(component))).ok()?.ok()
+}
+
+/// Which way a component will go, as far as it shows without running `configure`.
+pub(crate) fn foreseen(component: &[u8]) -> Preparation {
+    match instrument(&wizer(), component) {
+        Some(_) => Preparation::Snapshot,
+        None => Preparation::ReadyAhead,
+    }
 }
 
 /// Runs `configure`, and gives the operator what the policy says on the way.
@@ -265,7 +232,7 @@ fn configure(
             policy: source.name.clone(),
             detail: printable(&detail, MAXIMUM_DETAIL_BYTES),
         }),
-        Err(error) => Err(failed(source, "configure", &error)),
+        Err(error) => Err(failed(&source.name, "configure", &error)),
     }
 }
 
@@ -276,22 +243,17 @@ pub(crate) fn wit_assets(assets: &[Asset]) -> Vec<handshakes::Asset> {
         .collect()
 }
 
-fn loading_store(engine: &wasmtime::Engine, source: &PolicySource) -> Store<CallState> {
-    let deadline: Duration = source.limits.configure_deadline;
-    engine::store(engine, CallState::new(source.limits.memory_bytes), deadline)
+fn loading_store(engine: &wasmtime::Engine, limits: &PolicyLimits) -> Store<CallState> {
+    engine::store(engine, CallState::new(limits.memory_bytes), limits.configure_deadline)
 }
 
-fn invalid(source: &PolicySource, error: wasmtime::Error) -> LoadError {
-    LoadError::Invalid { policy: source.name.clone(), source: error }
+fn wrong_type(policy: &str, error: wasmtime::Error) -> LoadError {
+    LoadError::WrongType { policy: policy.to_owned(), source: error }
 }
 
-fn wrong_type(source: &PolicySource, error: wasmtime::Error) -> LoadError {
-    LoadError::WrongType { policy: source.name.clone(), source: error }
-}
-
-fn failed(source: &PolicySource, function: &'static str, error: &wasmtime::Error) -> LoadError {
+fn failed(policy: &str, function: &'static str, error: &wasmtime::Error) -> LoadError {
     LoadError::Failed {
-        policy: source.name.clone(),
+        policy: policy.to_owned(),
         function,
         detail: printable(&format!("{error:#}"), MAXIMUM_DETAIL_BYTES),
     }

@@ -29,7 +29,18 @@ pub struct Policy {
     engine: Engine,
     source: PolicySource,
     digest: String,
+    settings_sha256: String,
+    assets: Vec<AssetDigest>,
     loaded: Loaded,
+}
+
+/// Which file a policy was configured with.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct AssetDigest {
+    /// The name under which the policy takes it.
+    pub name: String,
+    /// SHA-256 of its bytes, in lower-case hexadecimal.
+    pub sha256: String,
 }
 
 impl Policy {
@@ -42,8 +53,19 @@ impl Policy {
     /// When the component is not one that this host can run, or does not take its settings and assets.
     pub fn load(engine: &Engine, source: PolicySource) -> Result<Self, LoadError> {
         let loaded = load::load(engine, &source)?;
-        let digest = HEXLOWER.encode(&sha256(&source.component));
-        Ok(Self { engine: engine.clone(), source, digest, loaded })
+        let hexadecimal = |bytes: &[u8]| HEXLOWER.encode(&sha256(bytes));
+        let assets = source.assets.iter().map(|asset| AssetDigest {
+            name: asset.name.clone(),
+            sha256: hexadecimal(&asset.content),
+        });
+        Ok(Self {
+            engine: engine.clone(),
+            digest: hexadecimal(&source.component),
+            settings_sha256: hexadecimal(source.settings.as_bytes()),
+            assets: assets.collect(),
+            source,
+            loaded,
+        })
     }
 
     /// Its name in the configuration.
@@ -56,6 +78,18 @@ impl Policy {
     #[must_use]
     pub fn digest(&self) -> &str {
         &self.digest
+    }
+
+    /// SHA-256 of its settings, as the text that it was given, in lower-case hexadecimal.
+    #[must_use]
+    pub fn settings_sha256(&self) -> &str {
+        &self.settings_sha256
+    }
+
+    /// The digests of its assets, in the order in which it was given them.
+    #[must_use]
+    pub fn assets(&self) -> &[AssetDigest] {
+        &self.assets
     }
 
     /// What it says that it is and takes.
@@ -117,7 +151,7 @@ impl Policy {
         revocation: &Arc<dyn Revocation>,
     ) -> wasmtime::Result<Result<handshakes::Verdict, String>> {
         let world = self.loaded.world.instantiate(&mut *store)?;
-        if self.loaded.preparation == Preparation::ConfigureEach {
+        if self.loaded.preparation == Preparation::ReadyAhead {
             let assets = load::wit_assets(&self.source.assets);
             if let Err(detail) =
                 world.call_configure(&mut *store, &self.source.settings, &assets)?
