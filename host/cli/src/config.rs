@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
+use portcullis_mcp::IdentityHeader;
 use portcullis_revocation::RevocationOptions;
 use serde::Deserialize;
 use toml::Spanned;
@@ -156,6 +157,7 @@ pub(crate) struct ServerSection {
     #[serde(default)]
     pub(crate) environment: BTreeMap<String, String>,
     pub(crate) working_directory: Option<PathBuf>,
+    pub(crate) forward_identity: Option<Spanned<Vec<IdentityHeader>>>,
     pub(crate) maximum_sessions: Option<usize>,
     pub(crate) maximum_sessions_per_client: Option<usize>,
     pub(crate) idle_timeout_ms: Option<u64>,

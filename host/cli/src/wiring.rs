@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use portcullis_gate::{GateOptions, Resumption, ServerIdentity};
-use portcullis_mcp::{McpService, Options, ServerError, SessionLimits, StdioServer};
+use portcullis_mcp::{
+    IdentityHeader, McpService, Options, ServerError, SessionLimits, StdioServer,
+};
 
 use crate::config::{ConfigFile, ResumptionMode, ServerSection};
 use crate::diagnosis::Mistake;
@@ -42,7 +44,7 @@ pub(crate) fn server_identity(file: &ConfigFile) -> Result<ServerIdentity, Mista
 }
 
 /// The MCP servers. Starts nothing.
-pub(crate) fn mcp(file: &ConfigFile) -> Result<McpService, Mistake> {
+pub(crate) fn mcp(file: &ConfigFile, identity: &ServerIdentity) -> Result<McpService, Mistake> {
     let section = &file.config.http;
     let mut options = Options::default();
     options.allowed_origins.clone_from(&section.allowed_origins);
@@ -50,12 +52,15 @@ pub(crate) fn mcp(file: &ConfigFile) -> Result<McpService, Mistake> {
     options.maximum_body_bytes = section.maximum_body_bytes.unwrap_or(options.maximum_body_bytes);
     options.maximum_header_bytes =
         section.maximum_header_bytes.unwrap_or(options.maximum_header_bytes);
+    let names = identity.certificate().subject_alt_names().iter();
+    options.gate_uris =
+        names.filter(|name| name.kind == "uri").map(|name| name.text.clone()).collect();
     let servers = file
         .config
         .servers
         .iter()
         .map(|(name, section)| stdio_server(file, name, section))
-        .collect();
+        .collect::<Result<_, _>>()?;
     McpService::new(options, servers).map_err(|error| {
         let header = match &error {
             ServerError::EmptyCommand(name) => format!("[servers.{name}]"),
@@ -65,16 +70,30 @@ pub(crate) fn mcp(file: &ConfigFile) -> Result<McpService, Mistake> {
     })
 }
 
-fn stdio_server(file: &ConfigFile, name: &str, section: &ServerSection) -> StdioServer {
+fn stdio_server(
+    file: &ConfigFile,
+    name: &str,
+    section: &ServerSection,
+) -> Result<StdioServer, Mistake> {
     let mut server = StdioServer::new(name, section.command.clone());
     server.environment.clone_from(&section.environment);
     server.working_directory =
         section.working_directory.as_ref().map(|directory| file.resolve(directory));
+    if let Some(wanted) = &section.forward_identity {
+        if wanted.get_ref().iter().any(|header| *header != IdentityHeader::Principal) {
+            let key = format!("servers.{name}.forward-identity");
+            let problem = "a command learns its caller from variables, and has no headers";
+            return Err(file
+                .mistake(wanted, &key, problem)
+                .hint("use `[\"principal\"]`, the default, or `[]`"));
+        }
+        server.forward_principal = !wanted.get_ref().is_empty();
+    }
     let defaults = SessionLimits::default();
     server.limits.maximum_sessions = section.maximum_sessions.unwrap_or(defaults.maximum_sessions);
     server.limits.maximum_sessions_per_client =
         section.maximum_sessions_per_client.unwrap_or(defaults.maximum_sessions_per_client);
     server.limits.idle_timeout =
         section.idle_timeout_ms.map_or(defaults.idle_timeout, Duration::from_millis);
-    server
+    Ok(server)
 }

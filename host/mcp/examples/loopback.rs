@@ -50,6 +50,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
 
 fn example_caller() -> Caller {
     Caller {
+        connection: 0,
         principal: Some("example".to_owned()),
         attributes: vec![("tls".to_owned(), "none".to_owned())],
         certificate: CertificateFacts {
@@ -61,6 +62,7 @@ fn example_caller() -> Caller {
             not_before: 0,
             not_after: 0,
         },
+        certificates: Vec::new(),
         policies: vec![PolicyFacts {
             policy: "everybody".to_owned(),
             shadow: false,

@@ -6,12 +6,16 @@
 /// who opened a session.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Caller {
+    /// The number that the gate's audit gives the connection.
+    pub connection: u64,
     /// The name that the policies agreed on.
     pub principal: Option<String>,
     /// What the policies established about the client, in the order in which they did.
     pub attributes: Vec<(String, String)>,
     /// The client's own certificate.
     pub certificate: CertificateFacts,
+    /// What the client presented, as DER, leaf first.
+    pub certificates: Vec<Vec<u8>>,
     /// What each policy said, in the order of asking.
     pub policies: Vec<PolicyFacts>,
 }

@@ -31,9 +31,15 @@ impl Caller {
         let identity = &connection.identity;
         let attributes = identity.attributes.iter();
         Some(Self {
+            connection: connection.id,
             principal: identity.principal.clone(),
             attributes: attributes.map(|known| (known.name.clone(), known.value.clone())).collect(),
             certificate: CertificateFacts::from(&**leaf),
+            certificates: connection
+                .certificates
+                .iter()
+                .map(|known| known.der().to_vec())
+                .collect(),
             policies: connection.decision.policies.iter().map(PolicyFacts::from).collect(),
         })
     }

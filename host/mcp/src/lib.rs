@@ -35,6 +35,7 @@
 mod built_in;
 mod caller;
 mod connection;
+mod identity;
 mod message;
 mod options;
 mod origin;
@@ -44,5 +45,6 @@ mod sse;
 mod stdio;
 
 pub use caller::{Caller, CertificateFacts, PolicyFacts};
+pub use identity::{IdentityHeader, forwarded_headers};
 pub use options::{Options, SessionLimits, StdioServer};
 pub use service::{BUILT_IN_PATH, McpService, ServerError};

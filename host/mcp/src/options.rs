@@ -14,6 +14,8 @@ pub struct Options {
     /// Hosts that clients may ask for, each as `HOST` or `HOST:PORT`. Empty, the default: any, since the client's
     /// certificate is what decides, and a gate does not know under which names it can be reached.
     pub allowed_hosts: Vec<String>,
+    /// The URIs of the gate's own certificate, for the field `By` of XFCC. Default: none.
+    pub gate_uris: Vec<String>,
     /// For the headers of a request. Over HTTP/1.1 it is also how long a connection may stay open
     /// between two requests. Default: 60 s.
     pub header_timeout: Duration,
@@ -35,6 +37,7 @@ impl Default for Options {
         Self {
             allowed_origins: Vec::new(),
             allowed_hosts: Vec::new(),
+            gate_uris: Vec::new(),
             header_timeout: Duration::from_secs(60),
             maximum_header_bytes: 64 * 1024,
             body_timeout: Duration::from_secs(30),
@@ -56,6 +59,10 @@ pub struct StdioServer {
     /// Added to what every server gets from the gate's own environment: `HOME`, `LANG`, `LOGNAME`, `PATH`, `SHELL`,
     /// `TERM`, `TMPDIR`, `TZ` and `USER`. Nothing else is inherited, since the gate's environment may hold secrets.
     pub environment: BTreeMap<String, String>,
+    /// Whether the process of a session learns whose it is: `PORTCULLIS_PRINCIPAL`, percent-encoded as
+    /// [`IdentityHeader::Principal`](crate::IdentityHeader::Principal) is and not set for a client without one, and `PORTCULLIS_CERTIFICATE_SHA256`, in
+    /// lower-case hexadecimal. They take the place of variables of these names in `environment`. Default: yes.
+    pub forward_principal: bool,
     /// Where the command runs. Default: where the gate does.
     pub working_directory: Option<PathBuf>,
     /// How much of it a client may use.
@@ -69,6 +76,7 @@ impl StdioServer {
             name: name.into(),
             command,
             environment: BTreeMap::new(),
+            forward_principal: true,
             working_directory: None,
             limits: SessionLimits::default(),
         }

@@ -21,6 +21,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::built_in::BuiltIn;
 use crate::caller::Caller;
+use crate::identity;
 use crate::options::{Options, StdioServer};
 use crate::origin;
 use crate::reply::{self, Body};
@@ -167,7 +168,8 @@ impl Inner {
         caller: &Arc<Caller>,
         shutdown: CancellationToken,
     ) -> Response<Body> {
-        let (parts, body) = request.into_parts();
+        let (mut parts, body) = request.into_parts();
+        identity::strip(&mut parts.headers);
         let is_get = parts.method == Method::GET;
         let response = match self.answer(parts, body, caller).await {
             Ok(response) | Err(response) => response,
@@ -193,7 +195,7 @@ impl Inner {
         };
         let body = self.read(body).await?;
         Ok(match endpoint {
-            Some(endpoint) => endpoint.handle(&caller.certificate.sha256, &parts, body).await,
+            Some(endpoint) => endpoint.handle(caller, &parts, body).await,
             None => self.built_in.handle(caller, parts, body).await,
         })
     }

@@ -289,6 +289,22 @@ async fn a_server_inherits_no_secret() {
 }
 
 #[tokio::test]
+async fn a_process_learns_whose_session_it_serves_unless_that_is_switched_off() {
+    let f = fixture(|server| {
+        server.environment.insert("PORTCULLIS_PRINCIPAL".to_owned(), "forged".to_owned());
+    })
+    .await;
+    let mut client = Client::connect(&f.service, &caller(0xab, "alice \"\n$(id)")).await;
+    let session = client.initialize(PATH).await;
+    let told = client.ask(&session, 1, "caller").await;
+    assert_eq!(told["result"], json!(["alice%20%22%0A$(id)", "ab".repeat(32)]));
+
+    let mut f = fixture(|server| server.forward_principal = false).await;
+    let session = f.client.initialize(PATH).await;
+    assert_eq!(f.client.ask(&session, 1, "caller").await["result"], json!(["", ""]));
+}
+
+#[tokio::test]
 async fn one_session_too_many_ends_the_clients_oldest() {
     let f = fixture(|server| limits(server, |limits| limits.maximum_sessions_per_client = 2)).await;
     let mut client = Client::connect(&f.service, &caller(1, "alice")).await;

@@ -49,7 +49,7 @@ pub(crate) fn check(setup: &Setup, format: Format) -> anyhow::Result<Exit> {
     let (chain, warnings) =
         load_chain(&file, &setup.plugins, revocation::offline(&file)?, Metering::Time)?;
     let identity = wiring::server_identity(&file)?;
-    wiring::mcp(&file)?;
+    wiring::mcp(&file, &identity)?;
     let report = Report {
         listen: file.config.listen.address.to_string(),
         server_certificate: identity.certificate().subject(),

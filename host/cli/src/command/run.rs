@@ -51,7 +51,7 @@ async fn serve(
     format: Format,
 ) -> anyhow::Result<Exit> {
     let identity = wiring::server_identity(file)?;
-    let mcp = wiring::mcp(file)?;
+    let mcp = wiring::mcp(file, &identity)?;
     let judge = move |handshake: &Handshake| -> Decision { chain.decide(handshake) };
     let shutdown = on_signal()?;
     let clients = Clients::default();

@@ -159,6 +159,7 @@ mod tests {
     #[test]
     fn an_answer_says_what_is_known_of_the_caller() {
         let answer = Answer::from(&Caller {
+            connection: 1,
             principal: None,
             attributes: [("team", "a"), ("level", "1"), ("team", "b")]
                 .map(|(name, value)| (name.to_owned(), value.to_owned()))
@@ -172,6 +173,7 @@ mod tests {
                 not_before: 1_790_000_000,
                 not_after: i64::MAX,
             },
+            certificates: Vec::new(),
             policies: Vec::new(),
         });
         assert_eq!(answer.attributes["team"], ["a", "b"]);

@@ -18,6 +18,7 @@ use super::process;
 use super::router::{Carries, Refusal};
 use super::session::{Owner, Session};
 use super::table::{Found, Table};
+use crate::caller::Caller;
 use crate::message::{Id, Kind, Message, MessageError};
 use crate::options::StdioServer;
 use crate::reply::{self, Body};
@@ -55,12 +56,13 @@ impl Endpoint {
     /// Answers one request of an accepted client.
     pub(crate) async fn handle(
         &self,
-        client: &Owner,
+        caller: &Caller,
         parts: &Parts,
         body: Bytes,
     ) -> Response<Body> {
+        let client = &caller.certificate.sha256;
         let answer = match parts.method {
-            Method::POST => self.post(client, &parts.headers, body).await,
+            Method::POST => self.post(caller, &parts.headers, body).await,
             Method::GET => self.get(client, &parts.headers),
             Method::DELETE => self.delete(client, &parts.headers),
             _ => Err(reply::method_not_allowed()),
@@ -68,7 +70,7 @@ impl Endpoint {
         answer.unwrap_or_else(|refusal| refusal)
     }
 
-    async fn post(&self, client: &Owner, headers: &HeaderMap, body: Bytes) -> Answer {
+    async fn post(&self, caller: &Caller, headers: &HeaderMap, body: Bytes) -> Answer {
         if !(accepts(headers, "application/json") && accepts(headers, "text/event-stream")) {
             let text = "a client must accept both application/json and text/event-stream";
             return Err(refuse(StatusCode::NOT_ACCEPTABLE, None, text));
@@ -87,9 +89,9 @@ impl Endpoint {
         })?;
         let opens = matches!(&message.kind, Kind::Request { method, .. } if method == "initialize");
         if opens && !headers.contains_key(SESSION_ID) {
-            return self.open(client, message).await;
+            return self.open(caller, message).await;
         }
-        let session = self.session(client, headers)?;
+        let session = self.session(&caller.certificate.sha256, headers)?;
         let Message { line, kind } = message;
         match kind {
             Kind::Request { id, progress_token, .. } => {
@@ -133,11 +135,11 @@ impl Endpoint {
     }
 
     /// Starts a process and gives it the client's `initialize`.
-    async fn open(&self, client: &Owner, message: Message) -> Answer {
+    async fn open(&self, caller: &Caller, message: Message) -> Answer {
         let Kind::Request { id, .. } = message.kind else {
             return Err(refuse(StatusCode::BAD_REQUEST, None, "not a request"));
         };
-        let session = self.start(client, &id)?;
+        let session = self.start(caller, &id)?;
         let unless_opened = session.end_on_drop();
         let mut exchange = session
             .request(&id, None, message.line, Carries::OnlyTheAnswer)
@@ -165,10 +167,10 @@ impl Endpoint {
         Ok(response)
     }
 
-    fn start(&self, client: &Owner, id: &Id) -> Result<Arc<Session>, Response<Body>> {
+    fn start(&self, caller: &Caller, id: &Id) -> Result<Arc<Session>, Response<Body>> {
         let limits = &self.server.limits;
         let (session, inbox) = Session::new(
-            *client,
+            caller.certificate.sha256,
             limits.maximum_requests,
             self.shutdown.child_token(),
         )
@@ -180,7 +182,7 @@ impl Endpoint {
             let text = "too many sessions: end one, or try again later";
             self.failed(StatusCode::SERVICE_UNAVAILABLE, id, text)
         })?;
-        let process = process::start(&self.server).map_err(|error| {
+        let process = process::start(&self.server, caller).map_err(|error| {
             self.sessions.remove(&session.id);
             let (name, program) = (&self.server.name, self.server.command.first());
             tracing::error!(server = name, ?program, %error, "a stdio server could not be started");

@@ -14,6 +14,8 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::session::Session;
+use crate::caller::Caller;
+use crate::identity;
 use crate::message::{Kind, Message};
 use crate::options::{SessionLimits, StdioServer};
 use crate::reply;
@@ -38,13 +40,16 @@ pub(crate) struct Process {
 /// All processes of a session, killed when it is dropped.
 struct Group(Option<Pid>);
 
-/// Starts a server's command in a process group of its own.
-pub(crate) fn start(server: &StdioServer) -> io::Result<Process> {
+/// Starts a server's command in a process group of its own, for a session of this caller's.
+pub(crate) fn start(server: &StdioServer, caller: &Caller) -> io::Result<Process> {
     let (program, arguments) =
         server.command.split_first().ok_or_else(|| io::Error::from(io::ErrorKind::InvalidInput))?;
     let inherited = INHERITED.iter().filter_map(|name| Some((name, std::env::var_os(name)?)));
     let mut command = Command::new(program);
     command.args(arguments).env_clear().envs(inherited).envs(&server.environment);
+    if server.forward_principal {
+        command.envs(identity::environment(caller));
+    }
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     command.process_group(0).kill_on_drop(true);
     if let Some(directory) = &server.working_directory {

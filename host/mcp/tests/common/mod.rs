@@ -38,6 +38,7 @@ pub(crate) async fn until(mut is_so: impl FnMut() -> bool) {
 
 pub(crate) fn caller(certificate: u8, principal: &str) -> Arc<Caller> {
     Arc::new(Caller {
+        connection: u64::from(certificate),
         principal: Some(principal.to_owned()),
         attributes: vec![("team".to_owned(), "blue".to_owned())],
         certificate: CertificateFacts {
@@ -49,6 +50,7 @@ pub(crate) fn caller(certificate: u8, principal: &str) -> Arc<Caller> {
             not_before: 1_790_000_000,
             not_after: 1_800_000_000,
         },
+        certificates: vec![vec![certificate]],
         policies: vec![
             PolicyFacts {
                 policy: "pin-list".to_owned(),

@@ -14,6 +14,7 @@ while IFS= read -r line; do
         ;;
     *'"method":"answer-and-exit"'*) answer "$id" '{}'; exit 0 ;;
     *'"method":"ask"'*) tell '{"jsonrpc":"2.0","id":"q1","method":"roots/list"}' ;;
+    *'"method":"caller"'*) answer "$id" "[\"$PORTCULLIS_PRINCIPAL\",\"$PORTCULLIS_CERTIFICATE_SHA256\"]" ;;
     *'"method":"complain"'*) tell "complaint $(printf 'with \033[31mcolour')" >&2; answer "$id" '{}' ;;
     *'"method":"die"'*) exit 3 ;;
     *'"method":"echo"'*) answer "$id" "$line" ;;
