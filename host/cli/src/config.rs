@@ -150,14 +150,23 @@ pub(crate) struct HttpSection {
     pub(crate) maximum_header_bytes: Option<u32>,
 }
 
-#[derive(Debug, Deserialize)]
+/// A server that is a command, or one that has a URL.
+#[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub(crate) struct ServerSection {
-    pub(crate) command: Vec<String>,
-    #[serde(default)]
-    pub(crate) environment: BTreeMap<String, String>,
+    pub(crate) command: Option<Vec<String>>,
+    pub(crate) environment: Option<BTreeMap<String, String>>,
     pub(crate) working_directory: Option<PathBuf>,
     pub(crate) forward_identity: Option<Spanned<Vec<IdentityHeader>>>,
+
+    pub(crate) url: Option<Spanned<String>>,
+    /// Default: the system's.
+    pub(crate) roots: Option<Spanned<PathBuf>>,
+    pub(crate) certificate: Option<Spanned<PathBuf>>,
+    pub(crate) private_key: Option<Spanned<PathBuf>>,
+    pub(crate) connect_timeout_ms: Option<u64>,
+    pub(crate) response_timeout_ms: Option<u64>,
+
     pub(crate) maximum_sessions: Option<usize>,
     pub(crate) maximum_sessions_per_client: Option<usize>,
     pub(crate) idle_timeout_ms: Option<u64>,

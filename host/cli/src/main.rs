@@ -10,6 +10,7 @@ mod metrics;
 mod policies;
 mod report;
 mod revocation;
+mod servers;
 mod time;
 mod wiring;
 

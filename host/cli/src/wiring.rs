@@ -3,15 +3,14 @@
 use std::time::Duration;
 
 use portcullis_gate::{GateOptions, Resumption, ServerIdentity};
-use portcullis_mcp::{
-    IdentityHeader, McpService, Options, ServerError, SessionLimits, StdioServer,
-};
+use portcullis_mcp::{McpService, Options, ServerError};
 
-use crate::config::{ConfigFile, ResumptionMode, ServerSection};
+use crate::config::{ConfigFile, ResumptionMode};
 use crate::diagnosis::Mistake;
+use crate::servers;
 
-/// The largest PEM file of the server's, in bytes.
-const MAXIMUM_PEM_BYTES: u64 = 1024 * 1024;
+/// The largest PEM file, in bytes.
+pub(crate) const MAXIMUM_PEM_BYTES: u64 = 1024 * 1024;
 
 /// How to listen, and the bounds.
 pub(crate) fn gate_options(file: &ConfigFile) -> GateOptions {
@@ -55,45 +54,14 @@ pub(crate) fn mcp(file: &ConfigFile, identity: &ServerIdentity) -> Result<McpSer
     let names = identity.certificate().subject_alt_names().iter();
     options.gate_uris =
         names.filter(|name| name.kind == "uri").map(|name| name.text.clone()).collect();
-    let servers = file
-        .config
-        .servers
-        .iter()
-        .map(|(name, section)| stdio_server(file, name, section))
-        .collect::<Result<_, _>>()?;
+    let servers = servers::all(file)?;
     McpService::new(options, servers).map_err(|error| {
         let header = match &error {
-            ServerError::EmptyCommand(name) => format!("[servers.{name}]"),
+            ServerError::EmptyCommand(name) | ServerError::Url(name, _) => {
+                format!("[servers.{name}]")
+            }
             _ => "[servers".to_owned(),
         };
         file.mistake_in(&header, "servers", &error.to_string())
     })
-}
-
-fn stdio_server(
-    file: &ConfigFile,
-    name: &str,
-    section: &ServerSection,
-) -> Result<StdioServer, Mistake> {
-    let mut server = StdioServer::new(name, section.command.clone());
-    server.environment.clone_from(&section.environment);
-    server.working_directory =
-        section.working_directory.as_ref().map(|directory| file.resolve(directory));
-    if let Some(wanted) = &section.forward_identity {
-        if wanted.get_ref().iter().any(|header| *header != IdentityHeader::Principal) {
-            let key = format!("servers.{name}.forward-identity");
-            let problem = "a command learns its caller from variables, and has no headers";
-            return Err(file
-                .mistake(wanted, &key, problem)
-                .hint("use `[\"principal\"]`, the default, or `[]`"));
-        }
-        server.forward_principal = !wanted.get_ref().is_empty();
-    }
-    let defaults = SessionLimits::default();
-    server.limits.maximum_sessions = section.maximum_sessions.unwrap_or(defaults.maximum_sessions);
-    server.limits.maximum_sessions_per_client =
-        section.maximum_sessions_per_client.unwrap_or(defaults.maximum_sessions_per_client);
-    server.limits.idle_timeout =
-        section.idle_timeout_ms.map_or(defaults.idle_timeout, Duration::from_millis);
-    Ok(server)
 }

@@ -9,7 +9,10 @@ use std::error::Error;
 use std::net::Ipv4Addr;
 use std::sync::Arc;
 
-use portcullis_mcp::{Caller, CertificateFacts, McpService, Options, PolicyFacts, StdioServer};
+use portcullis_mcp::{
+    Caller, CertificateFacts, HttpServer, McpService, Options, PolicyFacts, StdioServer,
+    UpstreamTls,
+};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
@@ -25,7 +28,11 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let mut servers = Vec::new();
     for argument in arguments {
         let (name, command) = argument.split_once('=').ok_or("a server is NAME=COMMAND")?;
-        servers.push(StdioServer::new(name, command.split(' ').map(str::to_owned).collect()));
+        servers.push(if command.starts_with("http") {
+            HttpServer::new(name, command.parse()?, UpstreamTls::new(None, None)?).into()
+        } else {
+            StdioServer::new(name, command.split(' ').map(str::to_owned).collect()).into()
+        });
     }
     let service = McpService::new(Options::default(), servers)?;
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await?;

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::request::Parts;
 use http::{Method, Request, Response, StatusCode};
-use http_body_util::Full;
+use http_body_util::{BodyExt, Full};
 use rmcp::transport::streamable_http_server::session::local::LocalSessionManager;
 use rmcp::transport::{StreamableHttpServerConfig, StreamableHttpService};
 use tokio_util::sync::CancellationToken;
@@ -18,7 +18,7 @@ use self::whoami::WhoAmI;
 use crate::caller::Caller;
 use crate::options::{Options, SessionLimits};
 use crate::reply::{self, Body};
-use crate::stdio::{SESSION_ID, session_not_found};
+use crate::sessions::{self, SESSION_ID};
 
 /// The built-in server, in both protocol eras: with sessions for clients that initialize one, and without.
 pub(crate) struct BuiltIn {
@@ -58,11 +58,12 @@ impl BuiltIn {
         let client = caller.certificate.sha256;
         let session = parts.headers.get(SESSION_ID).map(|id| id.as_bytes().to_vec());
         if session.is_some_and(|id| !self.owners.is_owner(&id, &client)) {
-            return session_not_found();
+            return sessions::not_found();
         }
         parts.extensions.insert(Arc::clone(caller));
         let ends = parts.method == Method::DELETE;
-        let mut response = self.service.handle(Request::from_parts(parts, Full::new(body))).await;
+        let response = self.service.handle(Request::from_parts(parts, Full::new(body))).await;
+        let mut response = response.map(|body| body.map_err(|never| match never {}).boxed());
         if ends && response.status() == StatusCode::ACCEPTED {
             // The Python SDK takes 200 and 204 for success, and warns of anything else.
             *response.status_mut() = StatusCode::NO_CONTENT;

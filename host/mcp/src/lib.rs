@@ -3,6 +3,7 @@
 //! | path | server | protocol revisions |
 //! |---|---|---|
 //! | `/portcullis/mcp` | the gate's own, with the tool `whoami` | 2026-07-28, and 2025-11-25 and before |
+//! | `/NAME/mcp` | the URL of an [`HttpServer`] | those of the server |
 //! | `/NAME/mcp` | the command of a [`StdioServer`], one process for each session | 2025-11-25 and before |
 //!
 //! Everything else is answered 404. Both HTTP/1.1 and HTTP/2 are spoken.
@@ -16,7 +17,11 @@
 //! else to the newest request under way or, without one, to the GET stream. Without a GET stream, 64 messages are kept
 //! for one.
 //!
-//! **Not supported on `/NAME/mcp`:**
+//! **An HTTP server gets requests as they are**, and the client its answers: bodies are neither changed nor collected, and
+//! headers pass but for those about one connection (RFC 9110, 7.6.1) and those in which proxies speak of clients. A client
+//! that leaves ends its request at the server, too. A server that cannot be reached or breaks off is a JSON-RPC error.
+//!
+//! **Not supported with a stdio server:**
 //! - revision 2026-07-28, even where the command speaks it. A client of that revision gets status 400 and an error that
 //!   names the supported revisions; one that speaks both falls back to `initialize`, as the official SDKs do.
 //! - resuming a stream with `Last-Event-ID`: streams have no event ids, and a GET begins a new one.
@@ -41,10 +46,13 @@ mod options;
 mod origin;
 mod reply;
 mod service;
+mod sessions;
 mod sse;
 mod stdio;
+mod upstream;
 
 pub use caller::{Caller, CertificateFacts, PolicyFacts};
 pub use identity::{IdentityHeader, forwarded_headers};
-pub use options::{Options, SessionLimits, StdioServer};
+pub use options::{HttpServer, Options, Server, SessionLimits, StdioServer};
 pub use service::{BUILT_IN_PATH, McpService, ServerError};
+pub use upstream::{UpstreamTls, UpstreamTlsError};

@@ -4,6 +4,11 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use http::Uri;
+
+use crate::identity::IdentityHeader;
+use crate::upstream::UpstreamTls;
+
 /// How HTTP is spoken with clients.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
@@ -44,6 +49,83 @@ impl Default for Options {
             maximum_body_bytes: 4 * 1024 * 1024,
             keep_alive: Duration::from_secs(15),
             drain_timeout: Duration::from_secs(10),
+        }
+    }
+}
+
+/// An MCP server behind the gate.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum Server {
+    /// It listens itself.
+    Http(HttpServer),
+    /// It is started for each session.
+    Stdio(StdioServer),
+}
+
+impl Server {
+    /// Served at `/NAME/mcp`.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        match self {
+            Self::Http(server) => &server.name,
+            Self::Stdio(server) => &server.name,
+        }
+    }
+}
+
+impl From<HttpServer> for Server {
+    fn from(server: HttpServer) -> Self {
+        Self::Http(server)
+    }
+}
+
+impl From<StdioServer> for Server {
+    fn from(server: StdioServer) -> Self {
+        Self::Stdio(server)
+    }
+}
+
+/// An MCP server that speaks Streamable HTTP, of whichever revision.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct HttpServer {
+    /// Served at `/NAME/mcp`. Lower-case letters, digits, `-` and `_`.
+    pub name: String,
+    /// Its endpoint: `http://127.0.0.1:9000/mcp`. Over http it is spoken to in HTTP/1.1, over https in HTTP/2 where it
+    /// offers that.
+    pub url: Uri,
+    /// Whom to trust, and what to present, where the URL is https.
+    pub tls: UpstreamTls,
+    /// What tells it who calls. Default: the principal.
+    pub forward_identity: Vec<IdentityHeader>,
+    /// To a connection, TLS included. Default: 10 s.
+    pub connect_timeout: Duration,
+    /// From a request to the first line of its answer, which some servers write only when a tool is done. The rest of
+    /// an answer may take as long as it takes. Default: 5 min.
+    pub response_timeout: Duration,
+    /// Sessions of all clients together. Default: 10,000.
+    pub maximum_sessions: usize,
+    /// Sessions of one client certificate. One more ends the client's session that has not been used for longest, if
+    /// there is one that is not in use. Default: 256.
+    pub maximum_sessions_per_client: usize,
+    /// Without a request or an open stream, before a session ends. Default: 1 h.
+    pub idle_timeout: Duration,
+}
+
+impl HttpServer {
+    /// A server with the default limits.
+    pub fn new(name: impl Into<String>, url: Uri, tls: UpstreamTls) -> Self {
+        Self {
+            name: name.into(),
+            url,
+            tls,
+            forward_identity: vec![IdentityHeader::Principal],
+            connect_timeout: Duration::from_secs(10),
+            response_timeout: Duration::from_secs(300),
+            maximum_sessions: 10_000,
+            maximum_sessions_per_client: 256,
+            idle_timeout: Duration::from_secs(3600),
         }
     }
 }

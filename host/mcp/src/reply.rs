@@ -1,19 +1,20 @@
 //! Answers that this host gives itself, without asking a server.
 
-use std::convert::Infallible;
+use std::error::Error as StdError;
 
 use bytes::Bytes;
 use http::header::{ALLOW, CONTENT_TYPE};
 use http::{HeaderValue, Response, StatusCode};
 use http_body_util::combinators::BoxBody;
-use http_body_util::{BodyExt, Empty, Full};
+use http_body_util::{BodyExt, Full};
 use serde::Serialize;
 use serde_json::value::RawValue;
 
 use crate::message::Id;
 
-/// The body of every answer.
-pub(crate) type Body = BoxBody<Bytes, Infallible>;
+/// The body of every answer. It fails when an upstream server's does.
+pub(crate) type Body = BoxBody<Bytes, BodyError>;
+pub(crate) type BodyError = Box<dyn StdError + Send + Sync>;
 
 /// JSON-RPC 2.0: not JSON.
 pub(crate) const PARSE_ERROR: i32 = -32700;
@@ -57,7 +58,7 @@ pub(crate) fn error_message(id: Option<&Id>, code: i32, message: &str) -> Bytes 
 
 /// A JSON-RPC message as the whole answer.
 pub(crate) fn json(status: StatusCode, message: Bytes) -> Response<Body> {
-    with_type(status, "application/json", Full::new(message).boxed())
+    with_type(status, "application/json", full(message))
 }
 
 /// A stream of messages (Server-Sent Events).
@@ -72,12 +73,12 @@ pub(crate) fn stream(body: Body) -> Response<Body> {
 
 /// One line for people.
 pub(crate) fn text(status: StatusCode, line: &str) -> Response<Body> {
-    with_type(status, "text/plain; charset=utf-8", Full::new(format!("{line}\n").into()).boxed())
+    with_type(status, "text/plain; charset=utf-8", full(format!("{line}\n").into()))
 }
 
 /// Nothing but a status.
 pub(crate) fn empty(status: StatusCode) -> Response<Body> {
-    let mut response = Response::new(Empty::new().boxed());
+    let mut response = Response::new(full(Bytes::new()));
     *response.status_mut() = status;
     response
 }
@@ -88,6 +89,10 @@ pub(crate) fn method_not_allowed() -> Response<Body> {
         text(StatusCode::METHOD_NOT_ALLOWED, "an MCP endpoint takes GET, POST and DELETE");
     response.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, POST, DELETE"));
     response
+}
+
+fn full(bytes: Bytes) -> Body {
+    Full::new(bytes).map_err(|never| match never {}).boxed()
 }
 
 fn with_type(status: StatusCode, content_type: &'static str, body: Body) -> Response<Body> {

@@ -22,11 +22,11 @@ use tokio_util::task::TaskTracker;
 use crate::built_in::BuiltIn;
 use crate::caller::Caller;
 use crate::identity;
-use crate::options::{Options, StdioServer};
+use crate::options::{HttpServer, Options, Server, StdioServer};
 use crate::origin;
 use crate::reply::{self, Body};
-use crate::sse::Until;
-use crate::stdio::Endpoint;
+use crate::sse::{Endless, Until};
+use crate::{stdio, upstream};
 
 /// Where the built-in server is.
 pub const BUILT_IN_PATH: &str = "/portcullis/mcp";
@@ -48,6 +48,12 @@ struct Inner {
     _ends_sessions: DropGuard,
 }
 
+/// What stands behind a path.
+enum Endpoint {
+    Http(Box<upstream::Endpoint>),
+    Stdio(stdio::Endpoint),
+}
+
 /// Why servers cannot be served.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 #[non_exhaustive]
@@ -63,6 +69,9 @@ pub enum ServerError {
         "`{0}` cannot name a server: use 1 to {MAXIMUM_NAME_BYTES} lower-case letters, digits, `-` and `_`"
     )]
     Name(String),
+    /// The URL is none of a server.
+    #[error("the URL of server `{0}` cannot be used: {1}")]
+    Url(String, &'static str),
     /// The built-in server has this name.
     #[error("`{0}` names the built-in server: choose another name")]
     ReservedName(String),
@@ -73,15 +82,27 @@ impl McpService {
     ///
     /// # Errors
     ///
-    /// When a server's name or command is not usable.
-    pub fn new(options: Options, servers: Vec<StdioServer>) -> Result<Self, ServerError> {
+    /// When a server's name, command or URL is not usable.
+    pub fn new(options: Options, servers: Vec<Server>) -> Result<Self, ServerError> {
         let (tasks, shutdown) = (TaskTracker::new(), CancellationToken::new());
         let mut endpoints = HashMap::new();
         for server in servers {
-            check(&server)?;
-            let name = server.name.clone();
-            let endpoint =
-                Endpoint::new(server, tasks.clone(), shutdown.clone(), options.keep_alive);
+            let name = server.name().to_owned();
+            check_name(&name)?;
+            let endpoint = match server {
+                Server::Http(server) => {
+                    check_url(&server)?;
+                    let (uris, tasks) = (options.gate_uris.clone(), tasks.clone());
+                    let endpoint = upstream::Endpoint::new(server, uris, tasks, shutdown.clone());
+                    Endpoint::Http(Box::new(endpoint))
+                }
+                Server::Stdio(server) => {
+                    check_command(&server)?;
+                    let (tasks, shutdown) = (tasks.clone(), shutdown.clone());
+                    let keep_alive = options.keep_alive;
+                    Endpoint::Stdio(stdio::Endpoint::new(server, tasks, shutdown, keep_alive))
+                }
+            };
             if endpoints.insert(name.clone(), endpoint).is_some() {
                 return Err(ServerError::DuplicateName(name));
             }
@@ -171,10 +192,11 @@ impl Inner {
         let (mut parts, body) = request.into_parts();
         identity::strip(&mut parts.headers);
         let is_get = parts.method == Method::GET;
-        let response = match self.answer(parts, body, caller).await {
+        let mut response = match self.answer(parts, body, caller).await {
             Ok(response) | Err(response) => response,
         };
-        if is_get && response.status() == StatusCode::OK {
+        let is_endless = response.extensions_mut().remove::<Endless>().is_some();
+        if is_endless || (is_get && response.status() == StatusCode::OK) {
             return response.map(|body| Until::new(body, shutdown).boxed());
         }
         response
@@ -195,7 +217,8 @@ impl Inner {
         };
         let body = self.read(body).await?;
         Ok(match endpoint {
-            Some(endpoint) => endpoint.handle(caller, &parts, body).await,
+            Some(Endpoint::Http(endpoint)) => endpoint.handle(caller, parts, body).await,
+            Some(Endpoint::Stdio(endpoint)) => endpoint.handle(caller, &parts, body).await,
             None => self.built_in.handle(caller, parts, body).await,
         })
     }
@@ -237,8 +260,7 @@ fn http(options: &Options) -> Builder<TokioExecutor> {
     builder
 }
 
-fn check(server: &StdioServer) -> Result<(), ServerError> {
-    let name = server.name.as_str();
+fn check_name(name: &str) -> Result<(), ServerError> {
     let usable = |byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_');
     if name.is_empty() || name.len() > MAXIMUM_NAME_BYTES || !name.bytes().all(usable) {
         return Err(ServerError::Name(name.escape_debug().to_string()));
@@ -246,10 +268,25 @@ fn check(server: &StdioServer) -> Result<(), ServerError> {
     if name == BUILT_IN_NAME {
         return Err(ServerError::ReservedName(name.to_owned()));
     }
+    Ok(())
+}
+
+fn check_command(server: &StdioServer) -> Result<(), ServerError> {
     match server.command.first() {
         Some(program) if !program.is_empty() => Ok(()),
-        _ => Err(ServerError::EmptyCommand(name.to_owned())),
+        _ => Err(ServerError::EmptyCommand(server.name.clone())),
     }
+}
+
+fn check_url(server: &HttpServer) -> Result<(), ServerError> {
+    let problem = match (server.url.scheme_str(), server.url.authority()) {
+        (Some("http" | "https"), Some(authority)) if !authority.as_str().contains('@') => {
+            return Ok(());
+        }
+        (Some("http" | "https"), Some(_)) => "it has a user, which nothing would send",
+        _ => "it has to begin with http:// or https:// and a host",
+    };
+    Err(ServerError::Url(server.name.clone(), problem))
 }
 
 fn not_found() -> Response<Body> {
@@ -264,8 +301,21 @@ mod tests {
     fn error(servers: &[(&str, &str)]) -> Option<ServerError> {
         let servers = servers
             .iter()
-            .map(|(name, program)| StdioServer::new(*name, vec![(*program).to_owned()]));
+            .map(|(name, program)| StdioServer::new(*name, vec![(*program).to_owned()]).into());
         McpService::new(Options::default(), servers.collect()).err()
+    }
+
+    #[test]
+    fn a_url_has_a_scheme_a_host_and_no_user() {
+        let usable = |url: &'static str| {
+            let tls = crate::UpstreamTls::new(Some(&[]), None).unwrap();
+            check_url(&HttpServer::new("a", http::Uri::from_static(url), tls)).is_ok()
+        };
+        assert!(usable("http://127.0.0.1:9000/mcp") && usable("https://[::1]/?a=b"));
+        for url in ["ftp://host/", "/mcp", "host:80", "http://user:word@host/", "http://user@host"]
+        {
+            assert!(!usable(url), "{url}");
+        }
     }
 
     #[test]

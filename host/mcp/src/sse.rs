@@ -1,6 +1,5 @@
 //! Messages as a stream of Server-Sent Events.
 
-use std::convert::Infallible;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -10,6 +9,8 @@ use hyper::body::{Body, Frame};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, Sleep};
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
+
+use crate::reply::BodyError;
 
 /// One event per message, and a comment whenever there was none for a while.
 pub(crate) struct EventStream<G> {
@@ -30,12 +31,12 @@ impl<G> EventStream<G> {
 
 impl<G: Unpin> Body for EventStream<G> {
     type Data = Bytes;
-    type Error = Infallible;
+    type Error = BodyError;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         let bytes = match self.messages.poll_recv(cx) {
             Poll::Ready(Some(message)) => event(&message),
             Poll::Ready(None) => return Poll::Ready(None),
@@ -60,6 +61,10 @@ fn event(message: &[u8]) -> Bytes {
     event.put_slice(AFTER);
     event.freeze()
 }
+
+/// Marks, in a response's extensions, a stream that ends only when its client leaves.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Endless;
 
 /// A body that ends early when a token is cancelled: a stream that waits for news would keep a connection open for
 /// ever.
@@ -96,7 +101,7 @@ mod tests {
     use super::*;
 
     async fn next(
-        body: &mut (impl Body<Data = Bytes, Error = Infallible> + Unpin),
+        body: &mut (impl Body<Data = Bytes, Error = BodyError> + Unpin),
     ) -> Option<Bytes> {
         body.frame().await.map(|frame| frame.unwrap().into_data().unwrap())
     }

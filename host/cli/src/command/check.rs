@@ -8,7 +8,7 @@ use crate::config::{ConfigFile, Mode};
 use crate::exit::Exit;
 use crate::policies::load_chain;
 use crate::report::{self, Table};
-use crate::{revocation, wiring};
+use crate::{revocation, servers, wiring};
 
 #[derive(Serialize)]
 struct Report {
@@ -54,7 +54,7 @@ pub(crate) fn check(setup: &Setup, format: Format) -> anyhow::Result<Exit> {
         listen: file.config.listen.address.to_string(),
         server_certificate: identity.certificate().subject(),
         chain: checked_steps(&chain),
-        servers: servers(&file),
+        servers: checked_servers(&file),
         warnings,
     };
     match format {
@@ -90,14 +90,14 @@ fn checked_policy(member: &Member) -> CheckedPolicy {
     }
 }
 
-fn servers(file: &ConfigFile) -> Vec<CheckedServer> {
+fn checked_servers(file: &ConfigFile) -> Vec<CheckedServer> {
     let built_in = CheckedServer {
         path: portcullis_mcp::BUILT_IN_PATH.to_owned(),
         serves: "the built-in server: whoami".to_owned(),
     };
     let configured = file.config.servers.iter().map(|(name, server)| CheckedServer {
         path: format!("/{name}/mcp"),
-        serves: server.command.join(" "),
+        serves: servers::describe(server),
     });
     std::iter::once(built_in).chain(configured).collect()
 }

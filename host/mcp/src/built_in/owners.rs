@@ -7,7 +7,7 @@ use rmcp::transport::streamable_http_server::session::local::LocalSessionManager
 use rmcp::transport::streamable_http_server::session::{SessionId, SessionManager};
 
 use crate::options::SessionLimits;
-use crate::stdio::Owner;
+use crate::sessions::{Owner, stolen};
 
 /// The certificate that opened each session. The sessions themselves are the SDK's.
 pub(super) struct Owners {
@@ -39,10 +39,7 @@ impl Owners {
             return false;
         };
         if opened.owner != *client {
-            tracing::info!(
-                client = data_encoding::HEXLOWER.encode(client),
-                "a client asked for a session that another client opened"
-            );
+            stolen("portcullis", client);
         }
         opened.owner == *client
     }

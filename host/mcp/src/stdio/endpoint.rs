@@ -16,17 +16,16 @@ use tokio_util::task::TaskTracker;
 
 use super::process;
 use super::router::{Carries, Refusal};
-use super::session::{Owner, Session};
-use super::table::{Found, Table};
+use super::session::Session;
 use crate::caller::Caller;
 use crate::message::{Id, Kind, Message, MessageError};
 use crate::options::StdioServer;
 use crate::reply::{self, Body};
+use crate::sessions::{self, Owner, Room, SESSION_ID, Table};
 use crate::sse::EventStream;
 
 /// The revisions in which a session begins with `initialize`, newest first.
 const VERSIONS: [&str; 5] = ["2025-11-25", "2025-06-18", "2025-03-26", "2024-11-05", "2024-10-07"];
-pub(crate) const SESSION_ID: &str = "mcp-session-id";
 const PROTOCOL_VERSION: &str = "mcp-protocol-version";
 
 type Answer = Result<Response<Body>, Response<Body>>;
@@ -35,7 +34,7 @@ type Answer = Result<Response<Body>, Response<Body>>;
 #[derive(Debug)]
 pub(crate) struct Endpoint {
     server: Arc<StdioServer>,
-    sessions: Arc<Table>,
+    sessions: Arc<Table<Session>>,
     tasks: TaskTracker,
     shutdown: CancellationToken,
     keep_alive: Duration,
@@ -101,7 +100,7 @@ impl Endpoint {
                 Ok(self.stream(exchange.messages, exchange.held))
             }
             Kind::Notification { method, about } => {
-                let in_use = session.usage.enter();
+                let in_use = session.claim.usage.enter();
                 session.send(line).await.map_err(|refusal| self.refused(&refusal, None))?;
                 drop(in_use);
                 // The server owes no answer to what was cancelled, so nothing else would end the stream.
@@ -111,7 +110,7 @@ impl Endpoint {
                 Ok(reply::empty(StatusCode::ACCEPTED))
             }
             Kind::Response { .. } => {
-                let _in_use = session.usage.enter();
+                let _in_use = session.claim.usage.enter();
                 session.send(line).await.map_err(|refusal| self.refused(&refusal, None))?;
                 Ok(reply::empty(StatusCode::ACCEPTED))
             }
@@ -125,12 +124,12 @@ impl Endpoint {
         }
         check_version(headers)?;
         let session = self.session(client, headers)?;
-        let in_use = session.usage.enter();
+        let in_use = session.claim.usage.enter();
         Ok(self.stream(session.router.listen(), in_use))
     }
 
     fn delete(&self, client: &Owner, headers: &HeaderMap) -> Answer {
-        self.session(client, headers)?.end();
+        self.session(client, headers)?.claim.end();
         Ok(reply::empty(StatusCode::NO_CONTENT))
     }
 
@@ -157,8 +156,8 @@ impl Endpoint {
         let refused = Message::parse(answer.clone())
             .is_ok_and(|answer| matches!(answer.kind, Kind::Response { is_error: true, .. }));
         let mut response = reply::json(StatusCode::OK, answer);
-        if !refused && !session.is_over() {
-            let value = HeaderValue::from_str(&session.id).map_err(|_| {
+        if !refused && !session.claim.is_over() {
+            let value = HeaderValue::from_str(&session.claim.id).map_err(|_| {
                 self.failed(StatusCode::INTERNAL_SERVER_ERROR, &id, "no session id could be made")
             })?;
             response.headers_mut().insert(SESSION_ID, value);
@@ -169,6 +168,10 @@ impl Endpoint {
 
     fn start(&self, caller: &Caller, id: &Id) -> Result<Arc<Session>, Response<Body>> {
         let limits = &self.server.limits;
+        let room = Room {
+            for_all: limits.maximum_sessions,
+            for_one_client: limits.maximum_sessions_per_client,
+        };
         let (session, inbox) = Session::new(
             caller.certificate.sha256,
             limits.maximum_requests,
@@ -178,12 +181,12 @@ impl Endpoint {
             tracing::error!(%error, "the system gives no random numbers");
             self.failed(StatusCode::INTERNAL_SERVER_ERROR, id, "no session id could be made")
         })?;
-        self.sessions.insert(Arc::clone(&session), limits).map_err(|_full| {
+        self.sessions.insert(Arc::clone(&session), room).map_err(|_full| {
             let text = "too many sessions: end one, or try again later";
             self.failed(StatusCode::SERVICE_UNAVAILABLE, id, text)
         })?;
         let process = process::start(&self.server, caller).map_err(|error| {
-            self.sessions.remove(&session.id);
+            self.sessions.remove(&session.claim.id);
             let (name, program) = (&self.server.name, self.server.command.first());
             tracing::error!(server = name, ?program, %error, "a stdio server could not be started");
             self.failed(
@@ -196,27 +199,16 @@ impl Endpoint {
         let served = Arc::clone(&session);
         self.tasks.spawn(async move {
             process.serve(&server, &served, inbox).await;
-            sessions.remove(&served.id);
+            sessions.remove(&served.claim.id);
         });
         Ok(session)
     }
 
     fn session(&self, client: &Owner, headers: &HeaderMap) -> Result<Arc<Session>, Response<Body>> {
-        let Some(id) = headers.get(SESSION_ID) else {
+        self.sessions.of_request(headers, client, &self.server.name)?.ok_or_else(|| {
             let text = "Mcp-Session-Id is required: initialize a session first";
-            return Err(refuse(StatusCode::BAD_REQUEST, None, text));
-        };
-        let found = id.to_str().map_or(Found::Nothing, |id| self.sessions.find(id, client));
-        match found {
-            Found::Session(session) => return Ok(session),
-            Found::OfAnother => tracing::info!(
-                server = self.server.name,
-                client = data_encoding::HEXLOWER.encode(client),
-                "a client asked for a session that another client opened"
-            ),
-            Found::Nothing => {}
-        }
-        Err(session_not_found())
+            refuse(StatusCode::BAD_REQUEST, None, text)
+        })
     }
 
     fn stream<G: Send + Sync + Unpin + 'static>(
@@ -234,7 +226,7 @@ impl Endpoint {
 
     fn refused(&self, refusal: &Refusal, id: Option<&Id>) -> Response<Body> {
         match refusal {
-            Refusal::Closed => session_not_found(),
+            Refusal::Closed => sessions::not_found(),
             Refusal::IdInUse => {
                 let text = "a request with this id still waits for its answer";
                 reply::error(StatusCode::BAD_REQUEST, id, reply::INVALID_REQUEST, text)
@@ -246,11 +238,6 @@ impl Endpoint {
             }
         }
     }
-}
-
-pub(crate) fn session_not_found() -> Response<Body> {
-    let text = "session not found: initialize a new one";
-    reply::error(StatusCode::NOT_FOUND, None, reply::SESSION_NOT_FOUND, text)
 }
 
 fn refuse(status: StatusCode, id: Option<&Id>, text: &str) -> Response<Body> {

@@ -79,7 +79,7 @@ impl Process {
             let output = BufReader::new(self.stdout);
             let end = read(output, session, server.limits.maximum_message_bytes).await;
             tracing::debug!(server = server.name, end, "a session with a stdio server ends");
-            session.end();
+            session.claim.end();
             fail_requests(session, &server.name);
         };
         let supervising = async {
@@ -103,11 +103,11 @@ impl Process {
 /// force.
 async fn supervise(mut child: Child, group: Group, session: &Session, limits: &SessionLimits) {
     tokio::select! {
-        () = session.ended.cancelled() => {}
+        () = session.claim.ended.cancelled() => {}
         _ = child.wait() => {}
-        () = session.usage.idle_for(limits.idle_timeout) => {}
+        () = session.claim.usage.idle_for(limits.idle_timeout) => {}
     }
-    session.end();
+    session.claim.end();
     let _ = tokio::time::timeout(limits.stop_timeout, child.wait()).await;
     drop(group);
     if let Err(error) = child.wait().await {
@@ -136,7 +136,7 @@ async fn write(
     };
     tokio::select! {
         () = writing => {}
-        () = session.ended.cancelled() => {}
+        () = session.claim.ended.cancelled() => {}
     }
 }
 

@@ -8,11 +8,8 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::router::{Carries, Refusal, Route, Router, Ticket};
-use super::usage::{InUse, Usage};
 use crate::message::{Id, Message};
-
-/// SHA-256 of the client certificate that opened a session.
-pub(crate) type Owner = [u8; 32];
+use crate::sessions::{Claim, Claimed, InUse, Owner};
 
 /// Messages on their way to the process. When it does not read, its client has to wait.
 const INBOX_MESSAGES: usize = 4;
@@ -20,13 +17,9 @@ const INBOX_MESSAGES: usize = 4;
 /// One client's session with one process.
 #[derive(Debug)]
 pub(crate) struct Session {
-    /// The `Mcp-Session-Id`: 192 random bits, and still of no use to any client but the owner.
-    pub(crate) id: String,
-    pub(crate) owner: Owner,
+    /// Its id is 192 random bits.
+    pub(crate) claim: Claim,
     pub(crate) router: Router,
-    pub(crate) usage: Arc<Usage>,
-    /// Cancelled when the session is over, whoever ended it.
-    pub(crate) ended: CancellationToken,
     inbox: mpsc::Sender<Bytes>,
     maximum_requests: usize,
 }
@@ -58,11 +51,8 @@ impl Session {
         getrandom::fill(&mut random)?;
         let (inbox, messages) = mpsc::channel(INBOX_MESSAGES);
         let session = Self {
-            id: HEXLOWER.encode(&random),
-            owner,
+            claim: Claim::new(HEXLOWER.encode(&random), owner, ended),
             router: Router::default(),
-            usage: Usage::new(),
-            ended,
             inbox,
             maximum_requests,
         };
@@ -79,7 +69,7 @@ impl Session {
     ) -> Result<Exchange, Refusal> {
         let (ticket, messages) =
             self.router.expect(id, progress_token, carries, self.maximum_requests)?;
-        let held = Held { session: Arc::clone(self), ticket, _in_use: self.usage.enter() };
+        let held = Held { session: Arc::clone(self), ticket, _in_use: self.claim.usage.enter() };
         self.send(line).await?;
         Ok(Exchange { messages, held })
     }
@@ -88,7 +78,7 @@ impl Session {
     pub(crate) async fn send(&self, line: Bytes) -> Result<(), Refusal> {
         tokio::select! {
             sent = self.inbox.send(line) => sent.map_err(|_| Refusal::Closed),
-            () = self.ended.cancelled() => Err(Refusal::Closed),
+            () = self.claim.ended.cancelled() => Err(Refusal::Closed),
         }
     }
 
@@ -109,22 +99,20 @@ impl Session {
                     Ok(()) => return true,
                     Err(_) => route = self.router.keep(message),
                 },
-                () = self.ended.cancelled() => return false,
+                () = self.claim.ended.cancelled() => return false,
             }
         }
         matches!(route, Route::Kept)
     }
 
-    pub(crate) fn end(&self) {
-        self.ended.cancel();
-    }
-
-    pub(crate) fn is_over(&self) -> bool {
-        self.ended.is_cancelled()
-    }
-
     pub(crate) fn end_on_drop(self: &Arc<Self>) -> EndOnDrop {
         EndOnDrop(Some(Arc::clone(self)))
+    }
+}
+
+impl Claimed for Session {
+    fn claim(&self) -> &Claim {
+        &self.claim
     }
 }
 
@@ -137,7 +125,7 @@ impl EndOnDrop {
 impl Drop for EndOnDrop {
     fn drop(&mut self) {
         if let Some(session) = &self.0 {
-            session.end();
+            session.claim.end();
         }
     }
 }

@@ -87,7 +87,7 @@ pub(crate) fn limits(server: &mut StdioServer, change: impl FnOnce(&mut SessionL
 }
 
 pub(crate) fn service(servers: Vec<StdioServer>) -> McpService {
-    McpService::new(Options::default(), servers).unwrap()
+    McpService::new(Options::default(), servers.into_iter().map(Into::into).collect()).unwrap()
 }
 
 /// The processes that a hostile server's sessions started.
