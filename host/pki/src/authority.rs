@@ -5,7 +5,7 @@ use std::fmt;
 use rcgen::{
     BasicConstraints, Certificate, CertificateParams, CidrSubnet, CustomExtension,
     DistinguishedName, DnType, ExtendedKeyUsagePurpose, GeneralSubtree, IsCa, Issuer, KeyPair,
-    NameConstraints, SanType, SerialNumber,
+    NameConstraints, PublicKeyData, SanType, SerialNumber, SignatureAlgorithm, SigningKey,
 };
 use time::OffsetDateTime;
 
@@ -14,6 +14,7 @@ use crate::issued::{Certified, Issued};
 use crate::key::PublicKey;
 use crate::oid;
 use crate::profile::{AltName, NameConstraint, PathLength, Profile, Validity};
+use crate::test_key::TestKey;
 
 /// Enough that no serial number comes twice, and that nobody guesses the next (RFC 5280, 4.1.2.2 allows 20).
 const SERIAL_BYTES: usize = 16;
@@ -23,7 +24,7 @@ pub struct Authority {
     certificate: Certificate,
     /// PEM of this authority and those above it, without the root.
     chain_pem: String,
-    issuer: Issuer<'static, KeyPair>,
+    issuer: Issuer<'static, Signer>,
 }
 
 impl Authority {
@@ -34,7 +35,18 @@ impl Authority {
     /// # Errors
     /// Any [`Error`] but [`Error::Write`]: a name, a date or an identifier of the profile that cannot be written.
     pub fn root(profile: &Profile) -> Result<Self, Error> {
-        let key = profile.key.generate()?;
+        Self::self_signed(profile, Signer::Generated(profile.key.generate()?))
+    }
+
+    /// As [`Authority::root`], with a key for fixtures. The profile's key type plays no part.
+    ///
+    /// # Errors
+    /// As [`Authority::root`], and where the key does not sign.
+    pub fn root_with(profile: &Profile, key: TestKey) -> Result<Self, Error> {
+        Self::self_signed(profile, Signer::Test(key))
+    }
+
+    fn self_signed(profile: &Profile, key: Signer) -> Result<Self, Error> {
         let params = parameters(profile)?;
         let certificate = params.self_signed(&key).map_err(Error::Signing)?;
         Ok(Self { certificate, chain_pem: String::new(), issuer: Issuer::new(params, key) })
@@ -45,7 +57,18 @@ impl Authority {
     /// # Errors
     /// As [`Authority::root`].
     pub fn intermediate(&self, profile: &Profile) -> Result<Self, Error> {
-        let key = profile.key.generate()?;
+        self.certified_authority(profile, Signer::Generated(profile.key.generate()?))
+    }
+
+    /// As [`Authority::intermediate`], with a key for fixtures. The profile's key type plays no part.
+    ///
+    /// # Errors
+    /// As [`Authority::root`], and where the key of this authority does not sign.
+    pub fn intermediate_with(&self, profile: &Profile, key: TestKey) -> Result<Self, Error> {
+        self.certified_authority(profile, Signer::Test(key))
+    }
+
+    fn certified_authority(&self, profile: &Profile, key: Signer) -> Result<Self, Error> {
         let params = parameters(profile)?;
         let certificate = params.signed_by(&key, &self.issuer).map_err(Error::Signing)?;
         let chain_pem = certificate.pem() + &self.chain_pem;
@@ -106,6 +129,37 @@ impl fmt::Debug for Authority {
     }
 }
 
+/// What an authority signs with.
+enum Signer {
+    Generated(KeyPair),
+    Test(TestKey),
+}
+
+impl PublicKeyData for Signer {
+    fn der_bytes(&self) -> &[u8] {
+        match self {
+            Self::Generated(key) => key.der_bytes(),
+            Self::Test(key) => key.der_bytes(),
+        }
+    }
+
+    fn algorithm(&self) -> &'static SignatureAlgorithm {
+        match self {
+            Self::Generated(key) => key.algorithm(),
+            Self::Test(key) => key.algorithm(),
+        }
+    }
+}
+
+impl SigningKey for Signer {
+    fn sign(&self, message: &[u8]) -> Result<Vec<u8>, rcgen::Error> {
+        match self {
+            Self::Generated(key) => key.sign(message),
+            Self::Test(key) => key.sign(message),
+        }
+    }
+}
+
 /// The profile in the encoder's terms. The key identifiers of subject and issuer are always there
 /// (RFC 5280, 4.2.1.1 and 4.2.1.2).
 fn parameters(profile: &Profile) -> Result<CertificateParams, Error> {
@@ -123,6 +177,7 @@ fn parameters(profile: &Profile) -> Result<CertificateParams, Error> {
         .map(|dotted| oid::arcs(dotted).map(ExtendedKeyUsagePurpose::Other))
         .collect::<Result<_, _>>()?;
     params.is_ca = match profile.ca {
+        _ if profile.without_basic_constraints => IsCa::NoCa,
         None => IsCa::ExplicitNoCa,
         Some(PathLength::Unlimited) => IsCa::Ca(BasicConstraints::Unconstrained),
         Some(PathLength::AtMost(length)) => IsCa::Ca(BasicConstraints::Constrained(length)),

@@ -19,14 +19,18 @@
 mod authority;
 mod error;
 mod files;
+mod flaw;
 mod issued;
 mod key;
 pub mod oid;
 mod profile;
+mod test_key;
 
 pub use authority::Authority;
 pub use error::Error;
 pub use files::{write_private, write_public};
+pub use flaw::Flaw;
 pub use issued::{Certified, Issued};
 pub use key::{KeyType, PublicKey};
 pub use profile::{AltName, Extension, KeyUsage, NameConstraint, PathLength, Profile, Validity};
+pub use test_key::{TestKey, TestKeyType};

@@ -27,6 +27,8 @@ pub struct Profile {
     pub extended_key_usages: Vec<String>,
     /// Whether it is a CA, and how many CAs may stand below it (RFC 5280, 4.2.1.9).
     pub ca: Option<PathLength>,
+    /// Leaves the basic constraints out, whatever `ca` says. Without them a certificate is no CA's.
+    pub without_basic_constraints: bool,
     /// The names that a CA may issue for (RFC 5280, 4.2.1.10).
     pub permitted_names: Vec<NameConstraint>,
     /// The names that a CA may not issue for.
@@ -136,6 +138,7 @@ impl Profile {
             key_usages: Vec::new(),
             extended_key_usages: Vec::new(),
             ca: None,
+            without_basic_constraints: false,
             permitted_names: Vec::new(),
             excluded_names: Vec::new(),
             serial_number: None,

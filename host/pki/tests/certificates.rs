@@ -4,8 +4,8 @@
 use std::process::{Command, Stdio};
 
 use portcullis_pki::{
-    AltName, Authority, Error, Extension, KeyType, NameConstraint, PathLength, Profile, PublicKey,
-    Validity, oid, write_public,
+    AltName, Authority, Error, Extension, Flaw, KeyType, NameConstraint, PathLength, Profile,
+    PublicKey, TestKey, TestKeyType, Validity, oid, write_public,
 };
 use x509_parser::prelude::{FromDer as _, X509Certificate};
 
@@ -217,4 +217,64 @@ fn openssl(arguments: &[&str], input: &str) -> String {
     let output = child.wait_with_output().unwrap();
     assert!(output.status.success());
     String::from_utf8(output.stdout).unwrap()
+}
+
+#[test]
+fn a_fixtures_key_makes_the_same_bytes_each_time_and_its_signature_verifies() {
+    for kind in [
+        TestKeyType::P256,
+        TestKeyType::P384,
+        TestKeyType::Ed25519,
+        TestKeyType::Rsa2048,
+        TestKeyType::Rsa3072,
+        TestKeyType::Rsa4096,
+    ] {
+        let make = || {
+            let serial_number = Some(vec![1]);
+            let profile = Profile { serial_number, ..Profile::authority("Fixtures", VALIDITY) };
+            let root = Authority::root_with(&profile, TestKey::derive(kind, "root").unwrap());
+            let root = root.unwrap();
+            let key = TestKey::derive(kind, "client").unwrap();
+            let client = Profile { serial_number: Some(vec![2]), ..profile };
+            let client = root.intermediate_with(&client, key).unwrap();
+            (root.certificate_der().to_vec(), client.certificate_der().to_vec())
+        };
+        let (root, client) = make();
+        assert_eq!((root.clone(), client.clone()), make(), "{kind:?}");
+        let (_, issuer) = X509Certificate::from_der(&root).unwrap();
+        let (_, subject) = X509Certificate::from_der(&client).unwrap();
+        issuer.verify_signature(None).unwrap();
+        subject.verify_signature(Some(issuer.public_key())).unwrap();
+    }
+}
+
+#[test]
+fn an_rsa_key_of_1024_bits_is_certified_and_signs_nothing() {
+    let weak = || TestKey::derive(TestKeyType::Rsa1024, "weak").unwrap();
+    assert!(!weak().signs());
+    let profile = Profile::authority("Fixtures", VALIDITY);
+    assert!(matches!(Authority::root_with(&profile, weak()), Err(Error::Signing(_))));
+    let root = Authority::root_with(&profile, TestKey::derive(TestKeyType::P256, "").unwrap());
+    root.unwrap().intermediate_with(&profile, weak()).unwrap();
+}
+
+#[test]
+fn flaws_change_what_they_say_and_nothing_else() {
+    let good = root().certificate_der().to_vec();
+    let spoilt = |flaw: Flaw| {
+        let mut der = good.clone();
+        flaw.spoil(&mut der);
+        der
+    };
+    let changed = |flaw| spoilt(flaw).iter().zip(&good).filter(|(one, other)| one != other).count();
+    assert_eq!(spoilt(Flaw::Truncated), good[..good.len() - 1]);
+    assert_eq!(spoilt(Flaw::TrailingData)[..good.len()], good);
+    assert_eq!(changed(Flaw::WrongSignature), 1);
+    assert_eq!(changed(Flaw::ContradictorySignatureAlgorithm), 1);
+    assert_eq!(changed(Flaw::UnsupportedSignatureAlgorithm), 2);
+    for flaw in [Flaw::WrongSignature, Flaw::UnsupportedSignatureAlgorithm] {
+        let der = spoilt(flaw);
+        let (_, certificate) = X509Certificate::from_der(&der).unwrap();
+        certificate.verify_signature(None).expect_err("not the authority's");
+    }
 }
