@@ -1,0 +1,14 @@
+//! What `portcullis.toml` and suites have in common: chains of policies in TOML, how they are loaded, and how a mistake
+//! in them is shown.
+#![deny(missing_docs)]
+
+mod chain;
+mod document;
+mod load;
+mod mistake;
+pub mod time;
+
+pub use chain::{AnyGroup, AssetSource, ChainStep, MadeAsset, Mode, PolicySection};
+pub use document::{Document, read_bounded};
+pub use load::{ChainSource, Layer, MEBIBYTE, load_chain};
+pub use mistake::{Mistake, with_causes};

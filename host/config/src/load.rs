@@ -1,0 +1,269 @@
+//! From TOML to a chain of policies that is ready to judge.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use portcullis_engine::{
+    Asset, Certificate, Chain, Engine, Member, Policy, PolicyLimits, PolicySource, Revocation,
+    Step, Timestamp,
+};
+use rustls_pki_types::CertificateDer;
+use rustls_pki_types::pem::PemObject as _;
+use serde_json::Value;
+use toml::Spanned;
+
+use crate::chain::{AssetSource, ChainStep, MadeAsset, Mode, PolicySection};
+use crate::document::{Document, read_bounded};
+use crate::mistake::{Mistake, with_causes};
+use crate::time;
+
+const MAXIMUM_COMPONENT_BYTES: u64 = 64 * 1024 * 1024;
+const MAXIMUM_ASSET_BYTES: u64 = 16 * 1024 * 1024;
+/// Of bytes.
+pub const MEBIBYTE: usize = 1024 * 1024;
+
+/// A chain as files describe it.
+#[derive(Clone, Copy)]
+pub struct ChainSource<'a> {
+    /// Where the chain stands.
+    pub document: &'a Document,
+    /// Its steps.
+    pub chain: &'a [Spanned<ChainStep>],
+    /// What is said of its policies. Of several layers the last that says something of a key counts.
+    pub layers: &'a [Layer<'a>],
+    /// Where `NAME.wasm` is looked for.
+    pub plugins: &'a Path,
+    /// Makes the assets that are no files; the error says why not.
+    pub make: &'a dyn Fn(&MadeAsset) -> Result<Vec<u8>, String>,
+    /// The time, for warnings of what has expired.
+    pub now: Timestamp,
+}
+
+/// Sections of policies in one place of one file.
+#[derive(Clone, Debug)]
+pub struct Layer<'a> {
+    /// Where they stand.
+    pub document: &'a Document,
+    /// What their headers begin with: `policies`.
+    pub prefix: String,
+    /// By policy.
+    pub policies: &'a BTreeMap<String, PolicySection>,
+}
+
+impl Layer<'_> {
+    fn mistake(&self, policy: &str, problem: &str) -> Mistake {
+        let key = format!("{}.{policy}", self.prefix);
+        self.document.mistake_in(&format!("[{key}"), &key, problem)
+    }
+}
+
+/// Loads every policy of the chain, in its order. Gives the chain, and what is allowed and probably not meant.
+///
+/// `revocation` answers those that ask.
+///
+/// # Errors
+/// When a file is missing, or a policy does not load, or the steps are no chain.
+pub fn load_chain(
+    source: &ChainSource<'_>,
+    engine: &Engine,
+    revocation: Arc<dyn Revocation>,
+) -> Result<(Chain, Vec<String>), Mistake> {
+    source.layers.iter().try_for_each(|layer| check_names(source, layer))?;
+    let loader = Loader { source, engine, warnings: RefCell::default() };
+    let steps =
+        source.chain.iter().map(|step| loader.step(step)).collect::<Result<_, Mistake>>()?;
+    let chain = Chain::new(steps, revocation)
+        .map_err(|error| source.document.mistake_in("chain", "chain", &error.to_string()))?;
+    let mut warnings = loader.warnings.into_inner();
+    warnings.extend(pins_alone(&chain));
+    Ok((chain, warnings))
+}
+
+/// Policies that let in whoever is pinned, where nobody validates a path.
+fn pins_alone(chain: &Chain) -> Vec<String> {
+    let gives = |member: &Member, code: &str| {
+        !member.shadow && member.policy.description().rejection_codes.iter().any(|own| own == code)
+    };
+    let validates = |step: &Step| match step {
+        Step::One(member) => gives(member, "unknown-issuer"),
+        Step::Any(group) => group
+            .iter()
+            .filter(|member| !member.shadow)
+            .all(|member| gives(member, "unknown-issuer")),
+    };
+    if chain.steps().iter().any(validates) {
+        return Vec::new();
+    }
+    let pins = chain.members().filter(|member| gives(member, "not-pinned"));
+    pins.map(|member| {
+        format!(
+            "`{}` can let a client in without any path validation: a pin does not look at the validity, the issuer or \
+             the usage of a certificate; put `ca-chain` before it",
+            member.policy.name()
+        )
+    })
+    .collect()
+}
+
+/// A section that no chain names is a mistake: its author believes that it is in force.
+fn check_names(source: &ChainSource<'_>, layer: &Layer<'_>) -> Result<(), Mistake> {
+    let named = source.chain.iter().flat_map(|step| step.get_ref().names());
+    match layer.policies.keys().find(|name| !named.clone().any(|other| other == *name)) {
+        Some(name) => Err(layer
+            .mistake(name, "the chain does not name this policy")
+            .hint(&format!("add \"{name}\" to `chain`, or remove the section"))),
+        None => Ok(()),
+    }
+}
+
+struct Loader<'a> {
+    source: &'a ChainSource<'a>,
+    engine: &'a Engine,
+    warnings: RefCell<Vec<String>>,
+}
+
+/// What the layers say of one policy, the last one first.
+type Sections<'a> = Vec<(&'a Layer<'a>, &'a PolicySection)>;
+
+impl Loader<'_> {
+    fn step(&self, step: &Spanned<ChainStep>) -> Result<Step, Mistake> {
+        match step.get_ref() {
+            ChainStep::Any(group) => {
+                let members = group.any.iter().map(|name| self.member(step, name));
+                Ok(Step::Any(members.collect::<Result<_, _>>()?))
+            }
+            ChainStep::One(name) => Ok(Step::One(self.member(step, name)?)),
+        }
+    }
+
+    fn member(&self, step: &Spanned<ChainStep>, name: &str) -> Result<Member, Mistake> {
+        let layers = self.source.layers.iter().rev();
+        let sections: Sections<'_> =
+            layers.filter_map(|layer| Some((layer, layer.policies.get(name)?))).collect();
+        let source = PolicySource {
+            name: name.to_owned(),
+            component: self.component(step, name, &sections)?,
+            settings: settings(&sections).to_string(),
+            assets: self.assets(name, &sections)?,
+            limits: limits(&sections),
+        };
+        let shadow = last(&sections, |section| section.mode) == Some(Mode::Shadow);
+        let policy = Policy::load(self.engine, source).map_err(|error| {
+            let problem = with_causes(&error);
+            match sections.first() {
+                Some((layer, _)) => layer.mistake(name, &problem),
+                None => self.source.document.mistake(step, "chain", &problem),
+            }
+        })?;
+        Ok(Member { policy: Arc::new(policy), shadow })
+    }
+
+    fn component(
+        &self,
+        step: &Spanned<ChainStep>,
+        name: &str,
+        sections: &Sections<'_>,
+    ) -> Result<Vec<u8>, Mistake> {
+        let named = sections.iter().find_map(|(layer, section)| {
+            section.component.as_ref().map(|component| (layer, component))
+        });
+        if let Some((layer, component)) = named {
+            let key = format!("{}.{name}.component", layer.prefix);
+            return layer.document.read_named(component, &key, MAXIMUM_COMPONENT_BYTES);
+        }
+        let path: PathBuf = self.source.plugins.join(format!("{name}.wasm"));
+        read_bounded(&path, MAXIMUM_COMPONENT_BYTES).map_err(|problem| {
+            let problem = format!("`{}`: {problem}", path.display());
+            self.source.document.mistake(step, "chain", &problem).hint(
+                "name the directory of the components with `--plugins`, or one with `component`",
+            )
+        })
+    }
+
+    fn assets(&self, policy: &str, sections: &Sections<'_>) -> Result<Vec<Asset>, Mistake> {
+        let mut named = BTreeMap::new();
+        for (layer, section) in sections.iter().rev() {
+            named.extend(section.assets.iter().map(|(name, asset)| (name, (layer, asset))));
+        }
+        named
+            .into_iter()
+            .map(|(name, (layer, asset))| {
+                let key = format!("{}.{policy}.assets.{name}", layer.prefix);
+                let content = self.asset(layer, asset, &key)?;
+                self.warnings.borrow_mut().extend(expired(&key, &content, self.source.now));
+                Ok(Asset { name: name.clone(), content })
+            })
+            .collect()
+    }
+
+    fn asset(
+        &self,
+        layer: &Layer<'_>,
+        asset: &Spanned<AssetSource>,
+        key: &str,
+    ) -> Result<Vec<u8>, Mistake> {
+        match asset.get_ref() {
+            AssetSource::File(path) => {
+                layer.document.read_at(asset, path, key, MAXIMUM_ASSET_BYTES)
+            }
+            AssetSource::Made(made) => (self.source.make)(made)
+                .map_err(|problem| layer.document.mistake(asset, key, &problem)),
+        }
+    }
+}
+
+/// What the last layer to say something says.
+fn last<T>(sections: &Sections<'_>, key: impl Fn(&PolicySection) -> Option<T>) -> Option<T> {
+    sections.iter().find_map(|(_, section)| key(section))
+}
+
+fn settings(sections: &Sections<'_>) -> Value {
+    let mut settings = toml::Table::new();
+    for (_, section) in sections.iter().rev() {
+        settings.extend(section.settings.clone());
+    }
+    json(&toml::Value::Table(settings))
+}
+
+/// The certificates of a PEM asset that have expired. Policies have no clock as they are configured, and leave them out
+/// when they judge.
+fn expired(key: &str, asset: &[u8], now: Timestamp) -> Vec<String> {
+    CertificateDer::pem_slice_iter(asset)
+        .filter_map(|der| Certificate::from_der(der.ok()?.to_vec()).ok())
+        .filter(|certificate| certificate.not_after() < now)
+        .map(|certificate| {
+            let (subject, end) = (certificate.subject(), time::format(certificate.not_after()));
+            format!("{key}: the certificate of `{subject}` expired at {end}, and is left out")
+        })
+        .collect()
+}
+
+fn limits(sections: &Sections<'_>) -> PolicyLimits {
+    let defaults = PolicyLimits::default();
+    PolicyLimits {
+        deadline: last(sections, |section| section.deadline_ms)
+            .map_or(defaults.deadline, Duration::from_millis),
+        configure_deadline: last(sections, |section| section.configure_deadline_ms)
+            .map_or(defaults.configure_deadline, Duration::from_millis),
+        memory_bytes: last(sections, |section| section.memory_mib)
+            .map_or(defaults.memory_bytes, |mib| mib as usize * MEBIBYTE),
+    }
+}
+
+/// TOML as JSON; a date or time becomes its text, which JSON has no type for.
+fn json(value: &toml::Value) -> Value {
+    match value {
+        toml::Value::Array(values) => Value::Array(values.iter().map(json).collect()),
+        toml::Value::Boolean(value) => Value::Bool(*value),
+        toml::Value::Datetime(value) => Value::String(value.to_string()),
+        toml::Value::Float(value) => Value::from(*value),
+        toml::Value::Integer(value) => Value::from(*value),
+        toml::Value::String(value) => Value::String(value.clone()),
+        toml::Value::Table(table) => {
+            Value::Object(table.iter().map(|(key, value)| (key.clone(), json(value))).collect())
+        }
+    }
+}

@@ -1,0 +1,45 @@
+//! Times as people write them.
+
+use portcullis_engine::Timestamp;
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+
+/// RFC 3339, or seconds since 1970.
+///
+/// # Errors
+/// It is neither.
+pub fn parse(text: &str) -> Result<Timestamp, String> {
+    if let Ok(seconds) = text.parse() {
+        return Ok(seconds);
+    }
+    OffsetDateTime::parse(text, &Rfc3339).map(OffsetDateTime::unix_timestamp).map_err(|_| {
+        format!("`{text}` is neither RFC 3339 (2026-11-24T12:00:00Z) nor seconds since 1970")
+    })
+}
+
+/// RFC 3339 in UTC; the bare seconds for a time beyond what that can write.
+#[must_use]
+pub fn format(time: Timestamp) -> String {
+    OffsetDateTime::from_unix_timestamp(time)
+        .ok()
+        .and_then(|time| time.format(&Rfc3339).ok())
+        .unwrap_or_else(|| time.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{format, parse};
+
+    #[test]
+    fn both_forms_of_a_time_are_read() {
+        assert_eq!(parse("2026-11-24T12:00:00Z"), Ok(1_795_521_600));
+        assert_eq!(parse("1795521600"), Ok(1_795_521_600));
+        assert!(parse("yesterday").is_err());
+    }
+
+    #[test]
+    fn a_time_beyond_rfc_3339_is_written_as_seconds() {
+        assert_eq!(format(1_795_521_600), "2026-11-24T12:00:00Z");
+        assert_eq!(format(i64::MAX), i64::MAX.to_string());
+    }
+}
