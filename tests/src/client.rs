@@ -188,7 +188,9 @@ pub fn peers() -> Peers {
     peers
 }
 
-fn script(name: &str) -> PathBuf {
+/// A file of `tests/peers`.
+#[must_use]
+pub fn script(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("peers").join(name)
 }
 

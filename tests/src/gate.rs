@@ -12,6 +12,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::pki;
+use crate::process::Process;
 
 /// Long enough for any machine: who waits so long waits for something that does not come.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -101,6 +102,12 @@ impl Gate {
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Its process.
+    #[must_use]
+    pub fn process(&self) -> Process {
+        Process::new(self.child.id())
     }
 
     /// What it was started with.

@@ -9,6 +9,7 @@
 )]
 
 pub mod client;
+pub mod conformance;
 pub mod der;
 pub mod gate;
 pub mod guest;
@@ -16,5 +17,8 @@ pub mod judge;
 pub mod ledger;
 pub mod openssl_ca;
 pub mod pki;
+pub mod process;
 pub mod responder;
+pub mod stunnel;
 pub mod suite;
+pub mod upstream;

@@ -10,7 +10,7 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context as _, Result, bail, ensure};
 
-/// The MCP client package in its second major version, and the server of [`Peers::mcp_server_time`].
+/// The MCP client package in its second major version, and servers.
 const PYTHON_MCP_2: &str = "python-mcp-2";
 /// The MCP client package in its first major version.
 const PYTHON_MCP_1: &str = "python-mcp-1";
@@ -21,13 +21,15 @@ const VECTORS: &str = "vectors";
 const NODE_VERSION: (u32, u32) = (22, 19);
 
 /// What of the system is needed, and the Debian packages that bring it.
-const PROGRAMS: [(&str, &[&str], &str); 6] = [
+const PROGRAMS: [(&str, &[&str], &str); 8] = [
     ("curl", &["--version"], "curl"),
+    ("git", &["--version"], "git"),
     ("node", &["--version"], "nodejs"),
     ("npm", &["--version"], "npm"),
     ("openssl", &["version"], "openssl"),
     ("python3", &["--version"], "python3"),
     ("python3", &["-c", "import ensurepip, venv"], "python3-venv"),
+    ("stunnel", &["-version"], "stunnel4"),
 ];
 
 /// Where the peers are.
@@ -59,6 +61,16 @@ impl Peers {
         self.folder.join(PYTHON_MCP_2).join("bin/mcp-server-time")
     }
 
+    /// Another one: it takes `--repository FOLDER`.
+    pub fn mcp_server_git(&self) -> PathBuf {
+        self.folder.join(PYTHON_MCP_2).join("bin/mcp-server-git")
+    }
+
+    /// The script of a package from npm, for [`Peers::node`]: an MCP server, or the conformance suite.
+    pub fn script(&self, name: &str) -> PathBuf {
+        self.node_folder().join("node_modules/.bin").join(name)
+    }
+
     /// NIST's Public Key Interoperability Test Suite: a folder of certificates and one of CRLs.
     pub fn pkits(&self) -> PathBuf {
         self.folder.join(VECTORS).join("cryptography_vectors/x509/PKITS_data")
@@ -70,7 +82,7 @@ impl Peers {
         if fetched.exists() { fetched } else { PathBuf::from("node") }
     }
 
-    /// The folder of `node_modules`, in which `@modelcontextprotocol/client` is.
+    /// The folder of `node_modules`, in which the packages are.
     pub fn node_folder(&self) -> PathBuf {
         self.folder.join("node")
     }
