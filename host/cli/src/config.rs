@@ -4,12 +4,13 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::num::NonZeroU32;
 use std::ops::Deref;
 use std::path::{Path, PathBuf};
 
 use portcullis_config::Document;
 pub(crate) use portcullis_config::{ChainStep, Mode, PolicySection, read_bounded};
-use portcullis_mcp::IdentityHeader;
+use portcullis_mcp::{IdentityHeader, Rule};
 use portcullis_revocation::RevocationOptions;
 use serde::Deserialize;
 use toml::Spanned;
@@ -36,6 +37,11 @@ pub(crate) struct Config {
     pub(crate) metrics: Option<MetricsSection>,
     #[serde(default)]
     pub(crate) http: HttpSection,
+    #[serde(default)]
+    pub(crate) limits: LimitsSection,
+    /// Without a rule every client may call everything.
+    #[serde(default)]
+    pub(crate) authorize: Vec<Spanned<Rule>>,
     #[serde(default)]
     pub(crate) servers: BTreeMap<String, ServerSection>,
 }
@@ -94,6 +100,17 @@ pub(crate) struct HttpSection {
     pub(crate) allowed_hosts: Vec<String>,
     pub(crate) maximum_body_bytes: Option<usize>,
     pub(crate) maximum_header_bytes: Option<u32>,
+    pub(crate) header_timeout_ms: Option<u64>,
+    pub(crate) body_timeout_ms: Option<u64>,
+    pub(crate) write_timeout_ms: Option<u64>,
+}
+
+/// Of one principal.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(crate) struct LimitsSection {
+    pub(crate) requests_in_flight: Option<usize>,
+    pub(crate) requests_per_second: Option<NonZeroU32>,
 }
 
 /// A server that is a command, or one that has a URL.

@@ -1,4 +1,4 @@
-//! Metrics for Prometheus: who came, and how old what is known of revocation is.
+//! Metrics for Prometheus: who came, what they asked for, and how old what is known of revocation is.
 
 use std::convert::Infallible;
 use std::fmt;
@@ -14,6 +14,7 @@ use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use portcullis_engine::Clock;
 use portcullis_gate::{AuditRecord, Auditor, TracingAuditor};
+use portcullis_mcp::{RequestAuditor, RequestOutcome, RequestRecord, TracingRequestAuditor};
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet, EncodeMetric as _, text};
 use prometheus_client::metrics::MetricType;
@@ -55,14 +56,47 @@ impl Auditor for Clients {
     }
 }
 
+/// Counts requests, and writes each to the log.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Requests(Family<RequestLabels, Counter>);
+
+/// What a request was. All of it is bounded: servers are configured, methods and outcomes are known.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct RequestLabels {
+    /// Empty for a path without a server.
+    server: String,
+    method: &'static str,
+    /// 0 if the client left before there was an answer.
+    status: u32,
+    outcome: &'static str,
+}
+
+impl RequestAuditor for Requests {
+    fn record(&self, record: &RequestRecord) {
+        TracingRequestAuditor.record(record);
+        if record.outcome == RequestOutcome::Opened {
+            return;
+        }
+        let labels = RequestLabels {
+            server: record.server.clone().unwrap_or_default(),
+            method: record.method_class(),
+            status: record.status.map_or(0, u32::from),
+            outcome: record.outcome.as_str(),
+        };
+        self.0.get_or_create(&labels).inc();
+    }
+}
+
 /// Serves `/metrics` at this address until the runtime ends, and says where.
 pub(crate) async fn serve(
     address: SocketAddr,
     clients: &Clients,
+    requests: &Requests,
     sources: Sources,
 ) -> anyhow::Result<SocketAddr> {
     let mut registry = Registry::with_prefix("portcullis");
     registry.register("clients", "Clients that arrived, by how that ended", clients.0.clone());
+    registry.register("requests", "Requests of clients, by how they ended", requests.0.clone());
     registry.register_collector(Box::new(Revocation { sources, clock: Clock::system() }));
     let registry = std::sync::Arc::new(registry);
     let listener = TcpListener::bind(address)

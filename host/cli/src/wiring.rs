@@ -1,9 +1,10 @@
 //! From the configuration to the gate and to the MCP servers behind it.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use portcullis_gate::{GateOptions, Resumption, ServerIdentity};
-use portcullis_mcp::{McpService, Options, ServerError};
+use portcullis_mcp::{McpService, Options, RequestAuditor, RuleError, RuleProblem, ServerError};
 
 use crate::config::{ConfigFile, ResumptionMode};
 use crate::diagnosis::Mistake;
@@ -43,9 +44,40 @@ pub(crate) fn server_identity(file: &ConfigFile) -> Result<ServerIdentity, Mista
 }
 
 /// The MCP servers. Starts nothing.
-pub(crate) fn mcp(file: &ConfigFile, identity: &ServerIdentity) -> Result<McpService, Mistake> {
-    let section = &file.config.http;
+pub(crate) fn mcp(
+    file: &ConfigFile,
+    identity: &ServerIdentity,
+    auditor: Arc<dyn RequestAuditor>,
+) -> Result<McpService, Mistake> {
+    let options = mcp_options(file, identity, auditor);
+    let servers = servers::all(file)?;
+    McpService::new(options, servers).map_err(|error| {
+        let header = match &error {
+            ServerError::Rule(error) => return rule_mistake(file, error),
+            ServerError::EmptyCommand(name) | ServerError::Url(name, _) => {
+                format!("[servers.{name}]")
+            }
+            _ => "[servers".to_owned(),
+        };
+        file.mistake_in(&header, "servers", &error.to_string())
+    })
+}
+
+fn mcp_options(
+    file: &ConfigFile,
+    identity: &ServerIdentity,
+    auditor: Arc<dyn RequestAuditor>,
+) -> Options {
+    let (section, limits) = (&file.config.http, &file.config.limits);
     let mut options = Options::default();
+    let duration = |given: Option<u64>, default| given.map_or(default, Duration::from_millis);
+    options.header_timeout = duration(section.header_timeout_ms, options.header_timeout);
+    options.body_timeout = duration(section.body_timeout_ms, options.body_timeout);
+    options.write_timeout = duration(section.write_timeout_ms, options.write_timeout);
+    options.maximum_in_flight = limits.requests_in_flight.unwrap_or(options.maximum_in_flight);
+    options.maximum_per_second = limits.requests_per_second.unwrap_or(options.maximum_per_second);
+    options.rules = file.config.authorize.iter().map(|rule| rule.get_ref().clone()).collect();
+    options.auditor = auditor;
     options.allowed_origins.clone_from(&section.allowed_origins);
     options.allowed_hosts.clone_from(&section.allowed_hosts);
     options.maximum_body_bytes = section.maximum_body_bytes.unwrap_or(options.maximum_body_bytes);
@@ -54,14 +86,21 @@ pub(crate) fn mcp(file: &ConfigFile, identity: &ServerIdentity) -> Result<McpSer
     let names = identity.certificate().subject_alt_names().iter();
     options.gate_uris =
         names.filter(|name| name.kind == "uri").map(|name| name.text.clone()).collect();
-    let servers = servers::all(file)?;
-    McpService::new(options, servers).map_err(|error| {
-        let header = match &error {
-            ServerError::EmptyCommand(name) | ServerError::Url(name, _) => {
-                format!("[servers.{name}]")
-            }
-            _ => "[servers".to_owned(),
-        };
-        file.mistake_in(&header, "servers", &error.to_string())
-    })
+    options
+}
+
+fn rule_mistake(file: &ConfigFile, error: &RuleError) -> Mistake {
+    let (key, problem) = (format!("authorize.{}", error.key), error.problem.to_string());
+    let mistake = match file.config.authorize.get(error.rule) {
+        Some(rule) => file.mistake(rule, &key, &problem),
+        None => file.mistake_in("[[authorize]]", &key, &problem),
+    };
+    match &error.problem {
+        RuleProblem::UnknownServer(_) => {
+            let names = file.config.servers.keys().map(String::as_str);
+            let names: Vec<_> = names.chain(std::iter::once("portcullis")).collect();
+            mistake.hint(&format!("there are {}", names.join(", ")))
+        }
+        _ => mistake,
+    }
 }

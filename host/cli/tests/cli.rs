@@ -82,6 +82,39 @@ fn a_mistake_in_the_configuration_exits_with_2_and_points_at_its_line() {
     assert_eq!(error["hint"], "did you mean `address`?");
 }
 
+const RULES: &str = "[servers.time]\ncommand = [\"true\"]\n\
+                     [[authorize]]\nprincipals = [\"alice\", \"bob\"]\nservers = [\"time\"]\ntools = [\"get_*\"]\n\
+                     [[authorize]]\nattributes = { team = \"ops\" }\nservers = [\"*\"]\n";
+
+#[test]
+fn check_prints_who_may_call_what() {
+    let setup = Setup::new(&format!("{CONFIG}{RULES}"), &accepting());
+    let output = setup.portcullis(&["check", "--plugins", ".", "--format", "json"]);
+    assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+    let rules = &json(&output)["authorize"];
+    assert_eq!(rules[0]["who"][0], "principal alice or bob");
+    assert_eq!(rules[0]["may"][0], "tools get_*");
+    assert_eq!(rules[1]["may"][0], "everything");
+    let text = setup.portcullis(&["check", "--plugins", "."]);
+    let text = String::from_utf8_lossy(&text.stdout).into_owned();
+    assert!(text.contains("tools get_* if principal alice or bob\n"), "{text}");
+}
+
+#[test]
+fn a_rule_for_a_server_that_there_is_not_is_a_mistake_at_its_line() {
+    let rules = RULES.replace("servers = [\"*\"]", "servers = [\"tiem\"]");
+    let setup = Setup::new(&format!("{CONFIG}{rules}"), &accepting());
+    let output = setup.portcullis(&["check", "--plugins", ".", "--format", "json"]);
+    assert_eq!(output.status.code(), Some(2));
+    let error = &json(&output)["error"];
+    assert_eq!(
+        (&error["line"], &error["key"]),
+        (&13.into(), &"authorize.servers".into()),
+        "{error}"
+    );
+    assert_eq!(error["hint"], "there are time, portcullis");
+}
+
 #[test]
 fn a_missing_component_exits_with_2_and_names_the_file() {
     let setup = Setup::new(&CONFIG.replace("gate", "absent"), &accepting());

@@ -134,7 +134,8 @@ fn enclosing_key(text: &str, at: usize) -> String {
         .unwrap_or("")
         .lines()
         .rev()
-        .find_map(|line| line.trim().strip_prefix('[')?.split(']').next().map(str::to_owned));
+        .find_map(|line| line.trim().strip_prefix('[')?.split(']').next())
+        .map(|section| section.trim_start_matches('[').to_owned());
     let key = line.split_once('=').map(|(key, _)| key.trim().to_owned());
     let section = section.filter(|_| !line.trim_start().starts_with('['));
     [section, key].into_iter().flatten().collect::<Vec<_>>().join(".")
@@ -174,6 +175,15 @@ mod tests {
     struct Config {
         chain: Vec<String>,
         listen: Listen,
+        #[serde(default)]
+        rules: Vec<Rule>,
+    }
+
+    #[derive(Debug, Deserialize)]
+    #[serde(deny_unknown_fields)]
+    #[expect(dead_code, reason = "only the shape matters")]
+    struct Rule {
+        tools: Vec<String>,
     }
 
     #[derive(Debug, Deserialize)]
@@ -208,6 +218,15 @@ mod tests {
         let mistake = toml_mistake(text);
         assert_eq!(line_and_column(&mistake), Some((4, 1)));
         assert_eq!(mistake.hint.as_deref(), Some("`chain` belongs above the first [section]"));
+    }
+
+    #[test]
+    fn a_key_of_one_of_several_sections_is_named_after_them() {
+        let text = "chain = []\n[listen]\naddress = \"[::1]:1\"\ncertificate = \"c\"\n[[rules]]\ntool = []\n";
+        let mistake = toml_mistake(text);
+        assert_eq!(line_and_column(&mistake), Some((6, 1)));
+        assert_eq!(mistake.key.as_deref(), Some("rules.tool"));
+        assert_eq!(mistake.hint.as_deref(), Some("did you mean `tools`?"));
     }
 
     #[test]

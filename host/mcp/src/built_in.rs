@@ -18,7 +18,7 @@ use self::whoami::WhoAmI;
 use crate::caller::Caller;
 use crate::options::{Options, SessionLimits};
 use crate::reply::{self, Body};
-use crate::sessions::{self, SESSION_ID};
+use crate::sessions::SESSION_ID;
 
 /// The built-in server, in both protocol eras: with sessions for clients that initialize one, and without.
 pub(crate) struct BuiltIn {
@@ -57,8 +57,8 @@ impl BuiltIn {
         }
         let client = caller.certificate.sha256;
         let session = parts.headers.get(SESSION_ID).map(|id| id.as_bytes().to_vec());
-        if session.is_some_and(|id| !self.owners.is_owner(&id, &client)) {
-            return sessions::not_found();
+        if let Some(Err(refusal)) = session.map(|id| self.owners.check(&id, &client)) {
+            return refusal;
         }
         parts.extensions.insert(Arc::clone(caller));
         let ends = parts.method == Method::DELETE;

@@ -55,3 +55,26 @@ pub struct PolicyFacts {
     /// Its linear memory at its largest.
     pub memory_bytes: u64,
 }
+
+#[cfg(test)]
+impl Caller {
+    /// A client of this principal, for tests.
+    pub(crate) fn of_principal(principal: Option<&str>) -> Self {
+        Self {
+            connection: 1,
+            principal: principal.map(str::to_owned),
+            attributes: Vec::new(),
+            certificate: CertificateFacts {
+                subject: "CN=alice".to_owned(),
+                issuer: "CN=ca".to_owned(),
+                serial_number: "0a".to_owned(),
+                sha256: [0xab; 32],
+                subject_alt_names: Vec::new(),
+                not_before: 1_790_000_000,
+                not_after: 1_800_000_000,
+            },
+            certificates: Vec::new(),
+            policies: Vec::new(),
+        }
+    }
+}

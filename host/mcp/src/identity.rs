@@ -191,7 +191,6 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::caller::CertificateFacts;
 
     const ALL: [IdentityHeader; 4] = [
         IdentityHeader::ClientCert,
@@ -201,25 +200,13 @@ mod tests {
     ];
 
     fn caller(principal: Option<&str>) -> Caller {
-        Caller {
-            connection: 1,
-            principal: principal.map(str::to_owned),
-            attributes: Vec::new(),
-            certificate: CertificateFacts {
-                subject: "CN=alice".to_owned(),
-                issuer: "CN=ca".to_owned(),
-                serial_number: "01".to_owned(),
-                sha256: [0xab; 32],
-                subject_alt_names: vec![
-                    ("uri".to_owned(), "spiffe://example.org/a".to_owned()),
-                    ("dns".to_owned(), "a.example".to_owned()),
-                ],
-                not_before: 0,
-                not_after: 0,
-            },
-            certificates: vec![vec![1, 2, 3], vec![0xff; 49]],
-            policies: Vec::new(),
-        }
+        let mut caller = Caller::of_principal(principal);
+        caller.certificate.subject_alt_names = vec![
+            ("uri".to_owned(), "spiffe://example.org/a".to_owned()),
+            ("dns".to_owned(), "a.example".to_owned()),
+        ];
+        caller.certificates = vec![vec![1, 2, 3], vec![0xff; 49]];
+        caller
     }
 
     fn value(caller: &Caller, name: &str) -> Option<String> {

@@ -32,25 +32,38 @@
 //! process dies, those who wait for it get a JSON-RPC error, and then 404 for the session, which tells a client to
 //! initialize a new one.
 //!
+//! **Every request is decided on, counted and noted.** [`Options::rules`] say who may call what; what a server could read
+//! as another call than the gate does is refused. [`RequestAuditor`] gets a record of each request, with no contents.
+//!
 //! MCP bodies and session ids are never logged here. The SDK under the built-in server does log them, at the levels
 //! `info` and below: keep `rmcp` at `warn`.
 #![deny(missing_docs)]
 #![expect(clippy::result_large_err, reason = "a refusal is the response itself")]
 
+mod admission;
+mod audit;
+mod authorize;
 mod built_in;
+mod call;
 mod caller;
 mod connection;
 mod identity;
+mod json;
+mod limits;
 mod message;
+mod mirrored;
 mod options;
 mod origin;
 mod reply;
 mod service;
 mod sessions;
 mod sse;
+mod stall;
 mod stdio;
 mod upstream;
 
+pub use audit::{RequestAuditor, RequestOutcome, RequestRecord, TracingRequestAuditor};
+pub use authorize::{OneOrMore, PatternError, Rule, RuleError, RuleProblem};
 pub use caller::{Caller, CertificateFacts, PolicyFacts};
 pub use identity::{IdentityHeader, forwarded_headers};
 pub use options::{HttpServer, Options, Server, SessionLimits, StdioServer};

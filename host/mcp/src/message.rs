@@ -125,7 +125,7 @@ impl Envelope<'_> {
 
 impl Id {
     /// One spelling for equal ids: a server may escape a string in another way than its client did.
-    fn new(raw: &RawValue) -> Option<Self> {
+    pub(crate) fn new(raw: &RawValue) -> Option<Self> {
         let spelled = if raw.get().starts_with('"') {
             serde_json::to_string(&serde_json::from_str::<String>(raw.get()).ok()?)
         } else {

@@ -1,11 +1,15 @@
 //! What an operator can set, with defaults.
 
 use std::collections::BTreeMap;
+use std::num::NonZeroU32;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use http::Uri;
 
+use crate::audit::{RequestAuditor, TracingRequestAuditor};
+use crate::authorize::Rule;
 use crate::identity::IdentityHeader;
 use crate::upstream::UpstreamTls;
 
@@ -21,6 +25,15 @@ pub struct Options {
     pub allowed_hosts: Vec<String>,
     /// The URIs of the gate's own certificate, for the field `By` of XFCC. Default: none.
     pub gate_uris: Vec<String>,
+    /// Who may call what. Without any rule everybody who came in may call everything. Default: none.
+    pub rules: Vec<Rule>,
+    /// Requests of one principal that are under way, streams included; of one certificate for clients without a
+    /// principal. Default: 256.
+    pub maximum_in_flight: usize,
+    /// Requests of one principal in a second, on average; as many may come at once. Default: 1000.
+    pub maximum_per_second: NonZeroU32,
+    /// Gets a record of each request. Default: [`TracingRequestAuditor`].
+    pub auditor: Arc<dyn RequestAuditor>,
     /// For the headers of a request. Over HTTP/1.1 it is also how long a connection may stay open
     /// between two requests. Default: 60 s.
     pub header_timeout: Duration,
@@ -30,6 +43,8 @@ pub struct Options {
     pub body_timeout: Duration,
     /// The body of a request. Default: 4 MiB.
     pub maximum_body_bytes: usize,
+    /// For a client to read some of what is written to it. Default: 30 s.
+    pub write_timeout: Duration,
     /// Between two comments on a stream that has nothing to say, so that a client that vanished is noticed.
     /// Default: 15 s.
     pub keep_alive: Duration,
@@ -43,10 +58,15 @@ impl Default for Options {
             allowed_origins: Vec::new(),
             allowed_hosts: Vec::new(),
             gate_uris: Vec::new(),
+            rules: Vec::new(),
+            maximum_in_flight: 256,
+            maximum_per_second: NonZeroU32::MIN.saturating_add(999),
+            auditor: Arc::new(TracingRequestAuditor),
             header_timeout: Duration::from_secs(60),
             maximum_header_bytes: 64 * 1024,
             body_timeout: Duration::from_secs(30),
             maximum_body_bytes: 4 * 1024 * 1024,
+            write_timeout: Duration::from_secs(30),
             keep_alive: Duration::from_secs(15),
             drain_timeout: Duration::from_secs(10),
         }

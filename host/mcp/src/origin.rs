@@ -13,18 +13,20 @@ pub(crate) fn check(parts: &Parts, options: &Options) -> Result<(), Response<Bod
     for origin in parts.headers.get_all(ORIGIN) {
         let allowed = |known: &String| origin.as_bytes().eq_ignore_ascii_case(known.as_bytes());
         if !options.allowed_origins.iter().any(allowed) {
-            return Err(reply::text(StatusCode::FORBIDDEN, "this origin is not allowed"));
+            let response = reply::text(StatusCode::FORBIDDEN, "this origin is not allowed");
+            return Err(reply::because(response, "origin"));
         }
     }
     let Some(host) = host(parts) else {
-        return Err(reply::text(StatusCode::BAD_REQUEST, "one valid Host header is required"));
+        let text = "one valid Host header is required";
+        return Err(reply::because(reply::text(StatusCode::BAD_REQUEST, text), "host"));
     };
     if options.allowed_hosts.is_empty()
         || options.allowed_hosts.iter().any(|known| is(known, &host))
     {
         return Ok(());
     }
-    Err(reply::text(StatusCode::FORBIDDEN, "this host is not allowed"))
+    Err(reply::because(reply::text(StatusCode::FORBIDDEN, "this host is not allowed"), "host"))
 }
 
 /// HTTP/2 has it in the URI. So may HTTP/1.1, and then the URI counts (RFC 9112, 3.2.2).

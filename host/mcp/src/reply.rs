@@ -24,8 +24,25 @@ pub(crate) const INVALID_REQUEST: i32 = -32600;
 pub(crate) const INTERNAL_ERROR: i32 = -32603;
 /// What the official SDKs answer to a request that their transport refuses.
 pub(crate) const REFUSED: i32 = -32000;
+/// A call that no rule allows. New codes stand outside JSON-RPC's own range (2026-07-28, "Error Codes"); this one and
+/// the next are what HTTP calls the same.
+pub(crate) const NOT_AUTHORIZED: i32 = 403;
+/// More than a client may ask for at this time.
+pub(crate) const TOO_MANY_REQUESTS: i32 = 429;
+/// 2026-07-28: a header that differs from the message.
+pub(crate) const HEADER_MISMATCH: i32 = -32020;
 /// What the official SDKs answer when a session is not known.
 pub(crate) const SESSION_NOT_FOUND: i32 = -32001;
+
+/// Marks, in a response's extensions, a refusal of the gate's own: why, for the operator.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Because(pub(crate) &'static str);
+
+/// A refusal with its reason, for the operator.
+pub(crate) fn because(mut response: Response<Body>, code: &'static str) -> Response<Body> {
+    response.extensions_mut().insert(Because(code));
+    response
+}
 
 /// A JSON-RPC error as the whole answer.
 pub(crate) fn error(

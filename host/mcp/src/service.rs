@@ -19,13 +19,18 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
 
+use crate::admission::Admission;
+use crate::audit::Ongoing;
+use crate::authorize::{RuleError, Rules};
 use crate::built_in::BuiltIn;
 use crate::caller::Caller;
 use crate::identity;
+use crate::limits::{Excess, Limits};
 use crate::options::{HttpServer, Options, Server, StdioServer};
 use crate::origin;
 use crate::reply::{self, Body};
 use crate::sse::{Endless, Until};
+use crate::stall::Unstalled;
 use crate::{stdio, upstream};
 
 /// Where the built-in server is.
@@ -41,6 +46,8 @@ pub struct McpService(Arc<Inner>);
 
 struct Inner {
     options: Options,
+    limits: Limits,
+    admission: Admission,
     built_in: BuiltIn,
     servers: HashMap<String, Endpoint>,
     tasks: TaskTracker,
@@ -75,6 +82,9 @@ pub enum ServerError {
     /// The built-in server has this name.
     #[error("`{0}` names the built-in server: choose another name")]
     ReservedName(String),
+    /// A rule cannot be used.
+    #[error(transparent)]
+    Rule(#[from] RuleError),
 }
 
 impl McpService {
@@ -107,11 +117,22 @@ impl McpService {
                 return Err(ServerError::DuplicateName(name));
             }
         }
+        let mut names: Vec<&str> = endpoints.keys().map(String::as_str).collect();
+        names.push(BUILT_IN_NAME);
+        let admission = Admission::new(Rules::new(&options.rules, &names)?);
+        let limits = Limits::new(options.maximum_in_flight, options.maximum_per_second);
         let built_in = BuiltIn::new(&options, shutdown.child_token());
         let guard = shutdown.clone().drop_guard();
-        let inner =
-            Inner { options, built_in, servers: endpoints, tasks, shutdown, _ends_sessions: guard };
-        Ok(Self(Arc::new(inner)))
+        Ok(Self(Arc::new(Inner {
+            options,
+            limits,
+            admission,
+            built_in,
+            servers: endpoints,
+            tasks,
+            shutdown,
+            _ends_sessions: guard,
+        })))
     }
 
     /// The path of each server, sorted.
@@ -144,7 +165,8 @@ impl McpService {
             async move { Ok::<_, Infallible>(service.handle(request, &caller, shutdown).await) }
         });
         let builder = http(&self.0.options);
-        let mut connection = pin!(builder.serve_connection(TokioIo::new(io), service));
+        let io = TokioIo::new(Unstalled::new(io, self.0.options.write_timeout));
+        let mut connection = pin!(builder.serve_connection(io, service));
         let first_request = async {
             tokio::time::sleep(self.0.options.header_timeout).await;
             if asked.load(Ordering::Relaxed) {
@@ -192,35 +214,47 @@ impl Inner {
         let (mut parts, body) = request.into_parts();
         identity::strip(&mut parts.headers);
         let is_get = parts.method == Method::GET;
-        let mut response = match self.answer(parts, body, caller).await {
+        let auditor = Arc::clone(&self.options.auditor);
+        let mut ongoing = Ongoing::new(auditor, caller, &parts.method);
+        let mut response = match self.answer(parts, body, caller, &mut ongoing).await {
             Ok(response) | Err(response) => response,
         };
-        let is_endless = response.extensions_mut().remove::<Endless>().is_some();
-        if is_endless || (is_get && response.status() == StatusCode::OK) {
-            return response.map(|body| Until::new(body, shutdown).boxed());
+        let is_endless = response.extensions_mut().remove::<Endless>().is_some()
+            || (is_get && response.status() == StatusCode::OK);
+        if is_endless {
+            response = response.map(|body| Until::new(body, shutdown).boxed());
         }
-        response
+        ongoing.answered(response, is_endless)
     }
 
     async fn answer(
         &self,
-        parts: Parts,
+        mut parts: Parts,
         body: Incoming,
         caller: &Arc<Caller>,
+        request: &mut Ongoing,
     ) -> Result<Response<Body>, Response<Body>> {
+        request.in_flight = Some(self.limits.take(caller).map_err(Excess::refusal)?);
         origin::check(&parts, &self.options)?;
-        let name = parts.uri.path().strip_prefix('/').and_then(|path| path.strip_suffix("/mcp"));
-        let endpoint = match name {
-            Some(BUILT_IN_NAME) => None,
-            Some(name) if self.servers.contains_key(name) => self.servers.get(name),
-            _ => return Err(not_found()),
-        };
+        let (name, endpoint) = self.endpoint(parts.uri.path()).ok_or_else(not_found)?;
+        request.is_for(name);
         let body = self.read(body).await?;
-        Ok(match endpoint {
+        request.has_body(&body);
+        let passage = self.admission.admit(caller, name, &mut parts, &body, request)?;
+        let response = match endpoint {
             Some(Endpoint::Http(endpoint)) => endpoint.handle(caller, parts, body).await,
             Some(Endpoint::Stdio(endpoint)) => endpoint.handle(caller, &parts, body).await,
             None => self.built_in.handle(caller, parts, body).await,
-        })
+        };
+        Ok(passage.pass(response).await)
+    }
+
+    /// The server at a path; the built-in one has no endpoint of this kind.
+    fn endpoint(&self, path: &str) -> Option<(&str, Option<&Endpoint>)> {
+        match path.strip_prefix('/')?.strip_suffix("/mcp")? {
+            BUILT_IN_NAME => Some((BUILT_IN_NAME, None)),
+            name => self.servers.get_key_value(name).map(|(name, server)| (&**name, Some(server))),
+        }
     }
 
     async fn read(&self, body: Incoming) -> Result<Bytes, Response<Body>> {
@@ -230,11 +264,14 @@ impl Inner {
             Ok(Ok(body)) => Ok(body.to_bytes()),
             Ok(Err(error)) if error.is::<LengthLimitError>() => {
                 let text = format!("a body of more than {limit} bytes is not taken");
-                Err(reply::text(StatusCode::PAYLOAD_TOO_LARGE, &text))
+                let response = reply::text(StatusCode::PAYLOAD_TOO_LARGE, &text);
+                Err(reply::because(response, "body-too-large"))
             }
             Ok(Err(_)) => Err(reply::text(StatusCode::BAD_REQUEST, "the body could not be read")),
             Err(_) => {
-                Err(reply::text(StatusCode::REQUEST_TIMEOUT, "the body did not come in time"))
+                let text = "the body did not come in time";
+                let response = reply::text(StatusCode::REQUEST_TIMEOUT, text);
+                Err(reply::because(response, "body-too-slow"))
             }
         }
     }
@@ -291,7 +328,7 @@ fn check_url(server: &HttpServer) -> Result<(), ServerError> {
 
 fn not_found() -> Response<Body> {
     let text = "not found: MCP servers are at /NAME/mcp, the gate's own at /portcullis/mcp";
-    reply::text(StatusCode::NOT_FOUND, text)
+    reply::because(reply::text(StatusCode::NOT_FOUND, text), "unknown-server")
 }
 
 #[cfg(test)]

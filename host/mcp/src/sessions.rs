@@ -53,7 +53,6 @@ impl<S: Claimed> Table<S> {
         &self,
         headers: &HeaderMap,
         client: &Owner,
-        server: &str,
     ) -> Result<Option<Arc<S>>, Response<Body>> {
         let mut ids = headers.get_all(SESSION_ID).iter();
         let Some(id) = ids.next() else {
@@ -65,22 +64,15 @@ impl<S: Claimed> Table<S> {
         }
         match id.to_str().map_or(Found::Nothing, |id| self.find(id, client)) {
             Found::Session(session) => Ok(Some(session)),
-            Found::OfAnother => {
-                stolen(server, client);
-                Err(not_found())
-            }
+            Found::OfAnother => Err(of_another()),
             Found::Nothing => Err(not_found()),
         }
     }
 }
 
-/// Tells the operator that a client came with another's session id. The client gets [`not_found`].
-pub(crate) fn stolen(server: &str, client: &Owner) {
-    tracing::info!(
-        server,
-        client = data_encoding::HEXLOWER.encode(client),
-        "a client asked for a session that another client opened"
-    );
+/// The answer to a client that comes with another's session id: to the client it does not exist, to the operator it does.
+pub(crate) fn of_another() -> Response<Body> {
+    reply::because(not_found(), "session-of-another")
 }
 
 /// The answer that makes a client initialize a new session.

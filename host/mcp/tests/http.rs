@@ -3,120 +3,18 @@
 
 mod common;
 
-use std::convert::Infallible;
-use std::pin::Pin;
-use std::task::{Context, Poll};
 use std::time::Duration;
 
-use bytes::Bytes;
+use common::upstream::*;
 use common::*;
-use http::request::Parts;
 use http::{HeaderValue, Request, Response, StatusCode};
-use http_body_util::combinators::BoxBody;
 use http_body_util::{BodyExt, Full};
-use hyper::body::{Body, Frame, Incoming};
-use hyper::service::service_fn;
-use hyper_util::rt::TokioIo;
-use portcullis_mcp::{HttpServer, McpService, Options, UpstreamTls};
+use hyper::body::Incoming;
+use portcullis_mcp::{HttpServer, McpService, Options};
 use serde_json::json;
-use tokio::net::TcpListener;
-use tokio::sync::{mpsc, oneshot};
 
 const PATH: &str = "/remote/mcp";
 const CALL: &str = r#"{ "id" : 7,"jsonrpc":"2.0", "method":"tools/call","params":{"n":1.0e5} }"#;
-
-type UpstreamBody = BoxBody<Bytes, std::io::Error>;
-
-/// A server whose answers a test writes.
-struct Upstream {
-    address: std::net::SocketAddr,
-    requests: mpsc::Receiver<Asked>,
-}
-
-/// A request that waits for its answer.
-struct Asked {
-    parts: Parts,
-    body: Bytes,
-    answer: oneshot::Sender<Response<UpstreamBody>>,
-}
-
-impl Upstream {
-    async fn start() -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
-        let (sender, requests) = mpsc::channel(64);
-        tokio::spawn(async move {
-            while let Ok((stream, _)) = listener.accept().await {
-                let sender = sender.clone();
-                let service = service_fn(move |request| ask(request, sender.clone()));
-                let http = hyper::server::conn::http1::Builder::new();
-                tokio::spawn(http.serve_connection(TokioIo::new(stream), service));
-            }
-        });
-        Self { address, requests }
-    }
-
-    async fn next(&mut self) -> Asked {
-        soon(self.requests.recv()).await.unwrap()
-    }
-
-    /// Answers one request, and gives what it was.
-    async fn answers(&mut self, response: Response<UpstreamBody>) -> (Parts, Bytes) {
-        let Asked { parts, body, answer } = self.next().await;
-        answer.send(response).unwrap();
-        (parts, body)
-    }
-}
-
-async fn ask(
-    request: Request<Incoming>,
-    sender: mpsc::Sender<Asked>,
-) -> Result<Response<UpstreamBody>, std::io::Error> {
-    let (parts, body) = request.into_parts();
-    let body = body.collect().await.unwrap().to_bytes();
-    let (answer, answered) = oneshot::channel();
-    sender.send(Asked { parts, body, answer }).await.unwrap();
-    // Without an answer the connection breaks.
-    answered.await.map_err(std::io::Error::other)
-}
-
-fn json_answer(text: &str) -> Response<UpstreamBody> {
-    let body = Full::new(Bytes::copy_from_slice(text.as_bytes()));
-    let body = body.map_err(|never: Infallible| match never {}).boxed();
-    let mut response = Response::new(body);
-    let json = HeaderValue::from_static("application/json");
-    response.headers_mut().insert("content-type", json);
-    response
-}
-
-fn with_session(mut response: Response<UpstreamBody>, id: &'static str) -> Response<UpstreamBody> {
-    response.headers_mut().insert("mcp-session-id", HeaderValue::from_static(id));
-    response
-}
-
-/// A stream, and what writes to it. An error breaks it.
-fn stream() -> (mpsc::Sender<Result<&'static str, std::io::Error>>, Response<UpstreamBody>) {
-    let (sender, events) = mpsc::channel(1);
-    let mut response = Response::new(Events(events).boxed());
-    let kind = HeaderValue::from_static("text/event-stream");
-    response.headers_mut().insert("content-type", kind);
-    (sender, response)
-}
-
-struct Events(mpsc::Receiver<Result<&'static str, std::io::Error>>);
-
-impl Body for Events {
-    type Data = Bytes;
-    type Error = std::io::Error;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, std::io::Error>>> {
-        let frame = |text: &'static str| Frame::data(Bytes::from_static(text.as_bytes()));
-        self.0.poll_recv(cx).map(|event| event.map(|event| event.map(frame)))
-    }
-}
 
 struct Fixture {
     service: McpService,
@@ -126,9 +24,7 @@ struct Fixture {
 
 async fn fixture(change: impl FnOnce(&mut HttpServer)) -> Fixture {
     let upstream = Upstream::start().await;
-    let url = format!("http://{}/mcp", upstream.address).parse().unwrap();
-    let tls = UpstreamTls::new(Some(&[]), None).unwrap();
-    let mut server = HttpServer::new("remote", url, tls);
+    let mut server = upstream.server("remote");
     change(&mut server);
     let service = McpService::new(Options::default(), vec![server.into()]).unwrap();
     let client = Client::connect(&service, &caller(1, "alice")).await;

@@ -1,6 +1,9 @@
 //! `portcullis check`: loads all that a run would, and says what it would be.
 
+use std::sync::Arc;
+
 use portcullis_engine::{Chain, Member, Metering, Preparation, Step};
+use portcullis_mcp::{Rule, TracingRequestAuditor};
 use serde::Serialize;
 
 use crate::arguments::{Format, Setup};
@@ -16,6 +19,7 @@ struct Report {
     server_certificate: String,
     chain: Vec<CheckedStep>,
     servers: Vec<CheckedServer>,
+    authorize: Vec<CheckedRule>,
     warnings: Vec<String>,
 }
 
@@ -43,18 +47,27 @@ struct CheckedServer {
     serves: String,
 }
 
+/// A rule as it is understood.
+#[derive(Serialize)]
+struct CheckedRule {
+    who: Vec<String>,
+    servers: Vec<String>,
+    may: Vec<String>,
+}
+
 /// Loads everything, and prints the chain as it will be asked.
 pub(crate) fn check(setup: &Setup, format: Format) -> anyhow::Result<Exit> {
     let file = ConfigFile::read(&setup.config)?;
     let (chain, warnings) =
         load_chain(&file, &setup.plugins, revocation::offline(&file)?, Metering::Time)?;
     let identity = wiring::server_identity(&file)?;
-    wiring::mcp(&file, &identity)?;
+    wiring::mcp(&file, &identity, Arc::new(TracingRequestAuditor))?;
     let report = Report {
         listen: file.config.listen.address.to_string(),
         server_certificate: identity.certificate().subject(),
         chain: checked_steps(&chain),
         servers: checked_servers(&file),
+        authorize: file.config.authorize.iter().map(|rule| checked_rule(rule.get_ref())).collect(),
         warnings,
     };
     match format {
@@ -102,6 +115,31 @@ fn checked_servers(file: &ConfigFile) -> Vec<CheckedServer> {
     std::iter::once(built_in).chain(configured).collect()
 }
 
+fn checked_rule(rule: &Rule) -> CheckedRule {
+    let principals =
+        rule.principals.iter().map(|names| format!("principal {}", names.join(" or ")));
+    let attributes = rule.attributes.iter();
+    let attributes =
+        attributes.map(|(name, values)| format!("{name} {}", values.as_slice().join(" or ")));
+    let given = [
+        ("tools", &rule.tools),
+        ("prompts", &rule.prompts),
+        ("resources", &rule.resources),
+        ("methods", &rule.methods),
+    ];
+    let given = given.iter().filter_map(|(kind, names)| {
+        let names = names.as_deref().filter(|names| !names.is_empty())?;
+        Some(format!("{kind} {}", names.join(", ")))
+    });
+    let mut may: Vec<String> = given.collect();
+    if rule.is_for_everything() {
+        may.push("everything".to_owned());
+    } else if may.is_empty() {
+        may.push("nothing but to see empty lists".to_owned());
+    }
+    CheckedRule { who: principals.chain(attributes).collect(), servers: rule.servers.clone(), may }
+}
+
 fn describe(report: &Report) -> String {
     let mut out = format!("listens on {} as {}\n\n", report.listen, report.server_certificate);
     out.push_str("a client comes in if\n");
@@ -124,6 +162,18 @@ fn describe(report: &Report) -> String {
         servers.row(["", &server.path, &server.serves]);
     }
     out.push_str(&servers.to_string());
+    out.push_str("\nof which ");
+    if report.authorize.is_empty() {
+        out.push_str("it may use everything: there is no [[authorize]]\n");
+    } else {
+        out.push_str("it may use\n");
+        let mut rules = Table::default();
+        for rule in &report.authorize {
+            let (who, may) = (rule.who.join(", "), rule.may.join("; "));
+            rules.row(["", &rule.servers.join(", "), &may, &format!("if {who}")]);
+        }
+        out.push_str(&rules.to_string());
+    }
     for warning in &report.warnings {
         out.push_str(&format!("\nwarning: {warning}\n"));
     }

@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 use crate::arguments::{Format, Setup};
 use crate::config::ConfigFile;
 use crate::exit::Exit;
-use crate::metrics::{self, Clients};
+use crate::metrics::{self, Clients, Requests};
 use crate::policies::load_chain;
 use crate::revocation::{self, Sources, Watching};
 use crate::{report, wiring};
@@ -51,7 +51,8 @@ async fn serve(
     format: Format,
 ) -> anyhow::Result<Exit> {
     let identity = wiring::server_identity(file)?;
-    let mcp = wiring::mcp(file, &identity)?;
+    let requests = Requests::default();
+    let mcp = wiring::mcp(file, &identity, Arc::new(requests.clone()))?;
     let judge = move |handshake: &Handshake| -> Decision { chain.decide(handshake) };
     let shutdown = on_signal()?;
     let clients = Clients::default();
@@ -64,7 +65,9 @@ async fn serve(
     )
     .await?;
     let metrics = match &file.config.metrics {
-        Some(section) => Some(metrics::serve(section.address, &clients, revocation.clone()).await?),
+        Some(section) => {
+            Some(metrics::serve(section.address, &clients, &requests, revocation.clone()).await?)
+        }
         None => None,
     };
 

@@ -3,11 +3,13 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use http::Response;
 use rmcp::transport::streamable_http_server::session::local::LocalSessionManager;
 use rmcp::transport::streamable_http_server::session::{SessionId, SessionManager};
 
 use crate::options::SessionLimits;
-use crate::sessions::{Owner, stolen};
+use crate::reply::Body;
+use crate::sessions::{self, Owner};
 
 /// The certificate that opened each session. The sessions themselves are the SDK's.
 pub(super) struct Owners {
@@ -32,16 +34,14 @@ impl Owners {
         Self { limits, known: Mutex::default() }
     }
 
-    pub(super) fn is_owner(&self, id: &[u8], client: &Owner) -> bool {
+    /// Refuses a session that is not the client's own.
+    pub(super) fn check(&self, id: &[u8], client: &Owner) -> Result<(), Response<Body>> {
         let id = std::str::from_utf8(id).unwrap_or_default();
-        let known = self.known();
-        let Some(opened) = known.sessions.get(id) else {
-            return false;
-        };
-        if opened.owner != *client {
-            stolen("portcullis", client);
+        match self.known().sessions.get(id) {
+            Some(opened) if opened.owner == *client => Ok(()),
+            Some(_) => Err(sessions::of_another()),
+            None => Err(sessions::not_found()),
         }
-        opened.owner == *client
     }
 
     /// Notes a session that was just opened, and closes one if that is too many: the client's oldest, or else the new

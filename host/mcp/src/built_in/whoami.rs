@@ -158,24 +158,14 @@ mod tests {
 
     #[test]
     fn an_answer_says_what_is_known_of_the_caller() {
-        let answer = Answer::from(&Caller {
-            connection: 1,
-            principal: None,
-            attributes: [("team", "a"), ("level", "1"), ("team", "b")]
-                .map(|(name, value)| (name.to_owned(), value.to_owned()))
-                .to_vec(),
-            certificate: CertificateFacts {
-                subject: "CN=agent".to_owned(),
-                issuer: "CN=ca".to_owned(),
-                serial_number: "0a".to_owned(),
-                sha256: [0xab; 32],
-                subject_alt_names: vec![("dns".to_owned(), "agent.example".to_owned())],
-                not_before: 1_790_000_000,
-                not_after: i64::MAX,
-            },
-            certificates: Vec::new(),
-            policies: Vec::new(),
-        });
+        let mut caller = Caller::of_principal(None);
+        caller.attributes = [("team", "a"), ("level", "1"), ("team", "b")]
+            .map(|(name, value)| (name.to_owned(), value.to_owned()))
+            .to_vec();
+        let certificate = &mut caller.certificate;
+        certificate.subject_alt_names = vec![("dns".to_owned(), "agent.example".to_owned())];
+        certificate.not_after = i64::MAX;
+        let answer = Answer::from(&caller);
         assert_eq!(answer.attributes["team"], ["a", "b"]);
         assert_eq!(answer.certificate.sha256, "ab".repeat(32));
         assert_eq!(answer.certificate.subject_alt_names, ["dns:agent.example"]);

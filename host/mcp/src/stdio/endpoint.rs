@@ -205,7 +205,7 @@ impl Endpoint {
     }
 
     fn session(&self, client: &Owner, headers: &HeaderMap) -> Result<Arc<Session>, Response<Body>> {
-        self.sessions.of_request(headers, client, &self.server.name)?.ok_or_else(|| {
+        self.sessions.of_request(headers, client)?.ok_or_else(|| {
             let text = "Mcp-Session-Id is required: initialize a session first";
             refuse(StatusCode::BAD_REQUEST, None, text)
         })

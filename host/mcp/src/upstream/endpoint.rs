@@ -81,7 +81,7 @@ impl Endpoint {
         body: Bytes,
     ) -> Result<Response<Body>, Response<Body>> {
         let client = &caller.certificate.sha256;
-        let session = self.sessions.of_request(&parts.headers, client, &self.server.name)?;
+        let session = self.sessions.of_request(&parts.headers, client)?;
         let in_use = session.as_ref().map(|session| session.claim().usage.enter());
         let read = Read::of(&parts.method, &body);
         let method = parts.method.clone();

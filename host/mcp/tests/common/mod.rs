@@ -2,8 +2,11 @@
 #![allow(dead_code, reason = "no test uses all of it")]
 #![allow(clippy::expect_used, clippy::unwrap_used, reason = "helpers of tests")]
 
+pub(crate) mod upstream;
+
+use std::collections::VecDeque;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -13,7 +16,8 @@ use hyper::body::Incoming;
 use hyper::client::conn::{http1, http2};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use portcullis_mcp::{
-    Caller, CertificateFacts, McpService, Options, PolicyFacts, SessionLimits, StdioServer,
+    Caller, CertificateFacts, McpService, Options, PolicyFacts, RequestAuditor, RequestRecord,
+    Server, SessionLimits, StdioServer,
 };
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
@@ -88,6 +92,42 @@ pub(crate) fn limits(server: &mut StdioServer, change: impl FnOnce(&mut SessionL
 
 pub(crate) fn service(servers: Vec<StdioServer>) -> McpService {
     McpService::new(Options::default(), servers.into_iter().map(Into::into).collect()).unwrap()
+}
+
+/// A service with options of its own, and what it notes of requests.
+pub(crate) fn audited(
+    servers: Vec<Server>,
+    change: impl FnOnce(&mut Options),
+) -> (McpService, Requests) {
+    let (mut options, requests) = (Options::default(), Requests::default());
+    options.auditor = Arc::new(requests.clone());
+    change(&mut options);
+    (McpService::new(options, servers).unwrap(), requests)
+}
+
+/// What was noted of requests.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Requests(Arc<Mutex<VecDeque<RequestRecord>>>);
+
+impl RequestAuditor for Requests {
+    fn record(&self, record: &RequestRecord) {
+        self.0.lock().unwrap().push_back(record.clone());
+    }
+}
+
+impl Requests {
+    /// The next record, which may come a little after the answer.
+    pub(crate) async fn next(&self) -> RequestRecord {
+        until(|| !self.0.lock().unwrap().is_empty()).await;
+        self.0.lock().unwrap().pop_front().unwrap()
+    }
+
+    /// How the next request ended: status, outcome and code.
+    pub(crate) async fn next_end(&self) -> (u16, &'static str, &'static str) {
+        let record = self.next().await;
+        let (status, code) = (record.status.unwrap_or(0), record.code.unwrap_or(""));
+        (status, record.outcome.as_str(), code)
+    }
 }
 
 /// The processes that a hostile server's sessions started.

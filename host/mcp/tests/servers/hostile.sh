@@ -34,6 +34,8 @@ while IFS= read -r line; do
         tell '{"jsonrpc":"2.0","method":"notifications/tools/list_changed"}'
         answer "$id" '{}'
         ;;
+    *'"method":"tools/call"'*) answer "$id" '{"content":[]}' ;;
+    *'"method":"tools/list"'*) answer "$id" '{"tools":[{"name":"get_time"},{"name":"set_time"}]}' ;;
     *'"id":"q1"'*) tell "{\"jsonrpc\":\"2.0\",\"id\":$(cat "$PID_FILE.id"),\"result\":$line}" ;;
     esac
     case $line in *'"method":"ask"'*) echo "$id" >"$PID_FILE.id" ;; esac
