@@ -10,6 +10,7 @@
 
 pub mod client;
 pub mod conformance;
+pub mod connect;
 pub mod der;
 pub mod gate;
 pub mod guest;

@@ -27,6 +27,8 @@ pub(crate) enum Command {
     Check(Setup),
     /// Judge certificates offline, policy by policy
     Explain(Explain),
+    /// Present a certificate for an MCP client that cannot: a stdio MCP server, or a local HTTP endpoint
+    Connect(Connect),
 }
 
 #[derive(Args, Debug)]
@@ -55,6 +57,37 @@ pub(crate) struct Explain {
     /// The server name that the client asks for
     #[arg(long, value_name = "NAME")]
     pub(crate) server_name: Option<String>,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct Connect {
+    /// The MCP server behind the gate: https://HOST:PORT/NAME/mcp
+    #[arg(value_name = "URL")]
+    pub(crate) url: String,
+    /// The client's certificate and the intermediates, PEM; read again when it changes
+    #[arg(long, value_name = "FILE")]
+    pub(crate) cert: PathBuf,
+    /// Its key, PEM; in the certificate's file by default
+    #[arg(long, value_name = "FILE")]
+    pub(crate) key: Option<PathBuf>,
+    /// The CAs, PEM, that the gate's certificate is believed from; those of the system by default
+    #[arg(long, value_name = "FILE")]
+    pub(crate) ca: Option<PathBuf>,
+    /// The name that the gate's certificate must have; the host in the URL by default
+    #[arg(long, value_name = "NAME")]
+    pub(crate) server_name: Option<String>,
+    /// How long a message waits for a gate that cannot be reached
+    #[arg(long, value_name = "MS", default_value_t = 10_000)]
+    pub(crate) connect_timeout_ms: u64,
+    /// Serve HTTP here instead of standard input and output: a loopback address, port 0 for a free one
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    pub(crate) listen: Option<SocketAddr>,
+    /// Let --listen take any address: everybody who reaches it acts with this certificate
+    #[arg(long, requires = "listen")]
+    pub(crate) listen_beyond_loopback: bool,
+    /// Let web pages of this origin in, for instance http://localhost:3000; may be repeated
+    #[arg(long, value_name = "ORIGIN", requires = "listen")]
+    pub(crate) allow_origin: Vec<String>,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]

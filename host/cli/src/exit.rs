@@ -7,7 +7,7 @@ use std::process::ExitCode;
 pub(crate) enum Exit {
     /// Done, or accepted.
     Success,
-    /// A policy rejected.
+    /// A policy rejected, or the gate refused to the last.
     Rejected,
 }
 

@@ -11,6 +11,7 @@ mod policies;
 mod report;
 mod revocation;
 mod servers;
+mod signals;
 mod time;
 mod wiring;
 
@@ -19,7 +20,7 @@ use std::process::ExitCode;
 use clap::Parser as _;
 
 use crate::arguments::{Arguments, Command, Format};
-use crate::command::{check, explain, run};
+use crate::command::{check, connect, explain, run};
 use crate::diagnosis::Mistake;
 
 fn main() -> ExitCode {
@@ -30,6 +31,7 @@ fn main() -> ExitCode {
         Command::Run(setup) => run::run(setup, format),
         Command::Check(setup) => check::check(setup, format),
         Command::Explain(explain) => explain::explain(explain, format),
+        Command::Connect(arguments) => connect::connect(arguments, format),
     };
     match result {
         Ok(exit) => exit.into(),

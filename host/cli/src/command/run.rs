@@ -7,8 +7,6 @@ use anyhow::Context as _;
 use portcullis_engine::{Chain, Clock, Decision, Handshake, Metering};
 use portcullis_gate::{Ended, Gate};
 use serde::Serialize;
-use tokio::signal::unix::{SignalKind, signal};
-use tokio_util::sync::CancellationToken;
 
 use crate::arguments::{Format, Setup};
 use crate::config::ConfigFile;
@@ -16,7 +14,7 @@ use crate::exit::Exit;
 use crate::metrics::{self, Clients, Requests};
 use crate::policies::load_chain;
 use crate::revocation::{self, Sources, Watching};
-use crate::{report, wiring};
+use crate::{report, signals, wiring};
 
 /// Printed once clients can connect, for whoever started the gate.
 #[derive(Serialize)]
@@ -54,7 +52,7 @@ async fn serve(
     let requests = Requests::default();
     let mcp = wiring::mcp(file, &identity, Arc::new(requests.clone()))?;
     let judge = move |handshake: &Handshake| -> Decision { chain.decide(handshake) };
-    let shutdown = on_signal()?;
+    let shutdown = signals::shutdown()?;
     let clients = Clients::default();
     let gate = Gate::bind(
         wiring::gate_options(file),
@@ -103,27 +101,4 @@ fn announce(
             report::text(&format!("listening on {address}\n{urls}{metrics}"))
         }
     }
-}
-
-/// A token that the first SIGINT or SIGTERM cancels; the second one ends the process at once.
-fn on_signal() -> anyhow::Result<CancellationToken> {
-    let mut interrupt = signal(SignalKind::interrupt()).context("cannot watch for SIGINT")?;
-    let mut terminate = signal(SignalKind::terminate()).context("cannot watch for SIGTERM")?;
-    let token = CancellationToken::new();
-    let shutdown = token.clone();
-    tokio::spawn(async move {
-        for attempt in 0.. {
-            tokio::select! {
-                _ = interrupt.recv() => {}
-                _ = terminate.recv() => {}
-            }
-            if attempt > 0 {
-                tracing::warn!("interrupted again, ending at once");
-                std::process::exit(130);
-            }
-            tracing::info!("shutting down");
-            shutdown.cancel();
-        }
-    });
-    Ok(token)
 }

@@ -1,0 +1,145 @@
+//! `portcullis connect`: the gate, for an MCP client that cannot present a certificate.
+
+use std::io;
+use std::os::fd::AsFd;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use portcullis_connect::local::{self, Listener};
+use portcullis_connect::{
+    Failure, FileError, FileProblem, IdentityError, IdentitySource, PemFiles, Roots, Upstream,
+    UpstreamOptions, stdio, watch_expiry,
+};
+use portcullis_engine::Clock;
+use serde::Serialize;
+use tokio::fs::File;
+use tokio::io::BufReader;
+use tokio_util::sync::CancellationToken;
+
+use crate::arguments::{Connect, Format};
+use crate::diagnosis::Mistake;
+use crate::exit::Exit;
+use crate::{report, signals, time};
+
+/// Printed once local clients can connect, for whoever started it.
+#[derive(Serialize)]
+struct Listening<'a> {
+    event: &'static str,
+    address: String,
+    url: &'a str,
+}
+
+/// Serves until the client is done, or SIGINT or SIGTERM.
+pub(crate) fn connect(arguments: &Connect, format: Format) -> anyhow::Result<Exit> {
+    let source = identity(arguments)?;
+    let mut options = UpstreamOptions::new(&arguments.url, roots(arguments.ca.as_deref())?);
+    options.server_name.clone_from(&arguments.server_name);
+    options.patience = Duration::from_millis(arguments.connect_timeout_ms);
+    let upstream = Arc::new(Upstream::new(options, Arc::clone(&source), Clock::system())?);
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .context("cannot start the runtime")?;
+    let served = runtime.block_on(async {
+        let shutdown = signals::shutdown()?;
+        tokio::spawn(watch_expiry(source, Clock::system()));
+        match arguments.listen {
+            Some(address) => {
+                let mut options = local::Options::new(address);
+                options.beyond_loopback = arguments.listen_beyond_loopback;
+                options.allowed_origins.clone_from(&arguments.allow_origin);
+                serve_http(&arguments.url, options, Arc::clone(&upstream), shutdown, format).await
+            }
+            None => serve_stdio(Arc::clone(&upstream), shutdown).await,
+        }
+    });
+    // A read of standard input that is under way cannot be called off.
+    runtime.shutdown_background();
+    served?;
+    Ok(match upstream.last_failure() {
+        Some(Failure::Refused(_) | Failure::Untrusted(_)) => Exit::Rejected,
+        _ => Exit::Success,
+    })
+}
+
+async fn serve_stdio(upstream: Arc<Upstream>, shutdown: CancellationToken) -> anyhow::Result<()> {
+    let input = BufReader::new(file(io::stdin()).context("no standard input")?);
+    let output = file(io::stdout()).context("no standard output")?;
+    stdio::serve(upstream, input, output, stdio::Options::default(), shutdown)
+        .await
+        .context("cannot read standard input")
+}
+
+/// Without a buffer of the standard library's in between.
+fn file(stream: impl AsFd) -> io::Result<File> {
+    let descriptor = stream.as_fd().try_clone_to_owned()?;
+    Ok(File::from_std(std::fs::File::from(descriptor)))
+}
+
+async fn serve_http(
+    gate: &str,
+    options: local::Options,
+    upstream: Arc<Upstream>,
+    shutdown: CancellationToken,
+    format: Format,
+) -> anyhow::Result<()> {
+    let listener = Listener::bind(options).await?;
+    let address = listener.address();
+    let path = gate.split_once("://").and_then(|(_, rest)| rest.split_once('/'));
+    let url = format!("http://{address}/{}", path.map_or("", |(_, path)| path));
+    match format {
+        Format::Json => {
+            let listening =
+                Listening { event: "listening", address: address.to_string(), url: &url };
+            report::text(&format!("{}\n", serde_json::to_string(&listening)?))?;
+        }
+        Format::Text => report::text(&format!("listening on {url}\n"))?,
+    }
+    listener.serve(upstream, shutdown).await;
+    Ok(())
+}
+
+fn identity(arguments: &Connect) -> Result<Arc<dyn IdentitySource>, Mistake> {
+    let files = PemFiles::open(&arguments.cert, arguments.key.as_deref());
+    let source = files.map_err(|error| {
+        let is_key = arguments.key.as_ref() == Some(&error.path);
+        let hint = match &error.problem {
+            FileProblem::Identity(IdentityError::NoKey) if !is_key => {
+                Some("give the file of the key with --key")
+            }
+            FileProblem::Identity(IdentityError::Mismatch { .. }) => {
+                Some("put the client's own certificate first, or give its key")
+            }
+            _ => None,
+        };
+        mistake(&error, if is_key { "--key" } else { "--cert" }, hint)
+    })?;
+    let source: Arc<dyn IdentitySource> = Arc::new(source);
+    let identity = source.current();
+    let certificate = identity.certificate();
+    tracing::info!(
+        url = arguments.url,
+        subject = certificate.subject(),
+        serial = certificate.serial_number(),
+        until = time::format(certificate.not_after()),
+        "connecting with this certificate"
+    );
+    Ok(source)
+}
+
+fn roots(ca: Option<&Path>) -> anyhow::Result<Roots> {
+    match ca {
+        Some(path) => Ok(Roots::from_file(path).map_err(|error| mistake(&error, "--ca", None))?),
+        None => Roots::system().context("give the CA of the gate's certificate with --ca"),
+    }
+}
+
+fn mistake(error: &FileError, key: &str, hint: Option<&str>) -> Mistake {
+    let mistake = Mistake::file(&error.path, &error.problem.to_string()).key(key);
+    match hint {
+        Some(hint) => mistake.hint(hint),
+        None => mistake,
+    }
+}
