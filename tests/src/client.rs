@@ -160,15 +160,57 @@ pub fn call_tool(
     (tool, arguments): (&str, &str),
     identity: Option<&Identity>,
 ) -> Result<Value, String> {
+    let url = format!("https://{}{path}", gate.address());
+    let mut files = vec![gate.setup().ca()];
+    files.extend(identity.into_iter().flat_map(|it| [it.chain.clone(), it.key.clone()]));
+    call_tool_at(client, &url, (tool, arguments), &files)
+}
+
+/// The same at any URL; the files are whom to trust, and the chain and the key to present.
+///
+/// # Errors
+/// What it wrote to its standard error when it failed.
+pub fn call_tool_at(
+    client: McpClient,
+    url: &str,
+    (tool, arguments): (&str, &str),
+    files: &[PathBuf],
+) -> Result<Value, String> {
     let mut command = client.command();
-    command
-        .arg(format!("https://{}{path}", gate.address()))
-        .args([tool, arguments])
-        .arg(gate.setup().ca());
-    if let Some(identity) = identity {
-        command.arg(&identity.chain).arg(&identity.key);
-    }
-    let output = run(&mut command, b"");
+    command.args([url, tool, arguments]).args(files);
+    printed(&mut command)
+}
+
+/// The same with a server that the client starts as a command and speaks to over its standard input and output.
+///
+/// # Errors
+/// What it wrote to its standard error when it failed.
+pub fn call_tool_of(
+    client: McpClient,
+    server: &[String],
+    (tool, arguments): (&str, &str),
+) -> Result<Value, String> {
+    let peers = peers();
+    let mut command = match client {
+        McpClient::PyPi1 => Command::new(peers.python_mcp_1()),
+        McpClient::PyPi2(_) => Command::new(peers.python_mcp_2()),
+        McpClient::Npm(_) => Command::new(peers.node()),
+    };
+    match client {
+        McpClient::PyPi1 => command.arg(script("stdio_mcp_1.py")),
+        McpClient::PyPi2(era) => command.arg(script("stdio_mcp_2.py")).arg(era.argument()),
+        McpClient::Npm(era) => command
+            .env("PEERS", peers.node_folder())
+            .arg(script("stdio_node.mjs"))
+            .arg(era.argument()),
+    };
+    command.args([tool, arguments]).args(server);
+    printed(&mut command)
+}
+
+/// What a client printed, as JSON, or its complaint.
+fn printed(command: &mut Command) -> Result<Value, String> {
+    let output = run(command, b"");
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     if !output.status.success() {
         return Err(said);

@@ -17,6 +17,8 @@ use crate::process::Process;
 /// Long enough for any machine: who waits so long waits for something that does not come.
 const PATIENCE: Duration = Duration::from_secs(60);
 
+const ANY_ADDRESS: &str = "127.0.0.1:0";
+
 /// The folder for a gate's files, with its own certificate in it: the configuration, assets and clients' keys go here.
 pub struct Setup {
     directory: TempDir,
@@ -76,10 +78,15 @@ impl Setup {
     #[must_use]
     pub fn start(self, chain: &str, sections: &str) -> Gate {
         let config = format!(
-            "chain = {chain}\n[listen]\naddress = \"127.0.0.1:0\"\n\
+            "chain = {chain}\n[listen]\naddress = \"{ANY_ADDRESS}\"\n\
              certificate = \"server.pem\"\nprivate-key = \"server.key\"\n{sections}"
         );
         self.write("portcullis.toml", config);
+        let (child, lines, address) = self.run();
+        Gate { child, address, lines, setup: self }
+    }
+
+    fn run(&self) -> (Child, Receiver<Value>, SocketAddr) {
         let mut child = Command::new(binary())
             .args(["run", "--format", "json", "--log-format", "json", "--config"])
             .arg(self.path("portcullis.toml"))
@@ -93,7 +100,7 @@ impl Setup {
             .unwrap_or_else(|error| panic!("{}: {error}", binary().display()));
         let lines = log_of(&mut child);
         let address = listening(&mut child);
-        Gate { child, address, lines, setup: self }
+        (child, lines, address)
     }
 }
 
@@ -114,6 +121,21 @@ impl Gate {
     #[must_use]
     pub fn setup(&self) -> &Setup {
         &self.setup
+    }
+
+    /// Ends at once, as in a power cut.
+    pub fn kill(&mut self) {
+        self.child.kill().expect("it runs");
+        self.child.wait().expect("it ended");
+    }
+
+    /// Starts again where it listened before, after [`Gate::kill`].
+    pub fn start_again(&mut self) {
+        let path = self.setup.path("portcullis.toml");
+        let config = std::fs::read_to_string(&path).expect("a file");
+        let config = config.replace(ANY_ADDRESS, &self.address.to_string());
+        std::fs::write(path, config).expect("a file");
+        (self.child, self.lines, _) = self.setup.run();
     }
 
     /// The audit line of the next client. A test that counts on the order has its clients come one by one.
@@ -149,7 +171,9 @@ pub fn component(name: &str) -> Vec<u8> {
     std::fs::read(&path).expect("a component that is there")
 }
 
-fn binary() -> PathBuf {
+/// The binary.
+#[must_use]
+pub fn binary() -> PathBuf {
     prepared(target().join("debug").join(format!("portcullis{}", std::env::consts::EXE_SUFFIX)))
 }
 

@@ -126,11 +126,10 @@ fn collect(schema: &Value, path: &mut Vec<String>, into: &mut Vec<(Vec<String>, 
 
 /// Plain text as it is; everything else, and what could be taken for the encoding, in Base64.
 fn encoded(text: &str) -> Option<HeaderValue> {
-    let is_plain = text.bytes().all(|byte| matches!(byte, b' '..=b'~'))
-        && !text.starts_with(' ')
-        && !text.ends_with(' ')
-        && !(text.starts_with("=?base64?") && text.ends_with("?="));
-    if is_plain {
+    let is_plain = text.bytes().all(|byte| matches!(byte, b' '..=b'~'));
+    let has_spaces = text.starts_with(' ') || text.ends_with(' ');
+    let looks_encoded = text.starts_with("=?base64?") && text.ends_with("?=");
+    if is_plain && !has_spaces && !looks_encoded {
         return HeaderValue::from_str(text).ok();
     }
     HeaderValue::from_str(&format!("=?base64?{}?=", BASE64.encode(text.as_bytes()))).ok()

@@ -48,7 +48,7 @@ impl Messages {
     /// The next message; nothing at the end, however it came about.
     pub(super) async fn next(&mut self) -> Option<Message> {
         loop {
-            while let Some(event) = self.events.next() {
+            for event in self.events.by_ref() {
                 if let Some(id) = &event.id {
                     self.last_event_id =
                         HeaderValue::from_bytes(id).ok().filter(|id| !id.is_empty());

@@ -64,11 +64,8 @@ impl Bridge {
         let Some(session) = id.and_then(|id| self.take_question(id)) else {
             return tracing::debug!("an answer to a question that nobody asked is left out");
         };
-        match self.send(&session, line).await {
-            Ok(StatusCode::NOT_FOUND) => {
-                tracing::warn!("the session that asked has ended: the client's answer is left out");
-            }
-            Ok(_) | Err(_) => {}
+        if let Ok(StatusCode::NOT_FOUND) = self.send(&session, line).await {
+            tracing::warn!("the session that asked has ended: the client's answer is left out");
         }
     }
 
