@@ -13,7 +13,7 @@ pub(crate) struct Arguments {
     pub(crate) command: Command,
     /// How results are printed, on standard output
     #[arg(long, value_enum, default_value_t, global = true)]
-    pub(crate) format: Format,
+    pub(crate) format: OutputFormat,
     /// How the log is written, on standard error
     #[arg(long, value_enum, default_value_t, global = true)]
     pub(crate) log_format: LogFormat,
@@ -29,6 +29,8 @@ pub(crate) enum Command {
     Explain(Explain),
     /// Present a certificate for an MCP client that cannot: a stdio MCP server, or a local HTTP endpoint
     Connect(Connect),
+    /// Run suites: cases that policies must pass, offline
+    Test(Test),
 }
 
 #[derive(Args, Debug)]
@@ -90,13 +92,67 @@ pub(crate) struct Connect {
     pub(crate) allow_origin: Vec<String>,
 }
 
+#[derive(Args, Debug)]
+pub(crate) struct Test {
+    /// Suites, and folders to search for `suite.toml` and `NAME.suite.toml`
+    #[arg(default_value = ".", value_name = "PATH")]
+    pub(crate) paths: Vec<PathBuf>,
+    /// Where the policies' components are, as NAME.wasm
+    #[arg(long, default_value = "plugins", value_name = "DIR")]
+    pub(crate) plugins: PathBuf,
+    /// Only cases that have this text in their name
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) filter: Option<String>,
+    /// List the rejection codes and settings that no case exercised
+    #[arg(long)]
+    pub(crate) coverage: bool,
+    /// As --coverage, and exit with 1 if there is one
+    #[arg(long)]
+    pub(crate) require_coverage: bool,
+    /// Run again whenever a suite, a component or another file of a suite changes
+    #[arg(long, conflicts_with = "update")]
+    pub(crate) watch: bool,
+    /// Write what was got into the suites as what is expected, after asking
+    #[arg(long)]
+    pub(crate) update: bool,
+    /// Do not ask
+    #[arg(long, requires = "update")]
+    pub(crate) yes: bool,
+}
+
+impl Test {
+    pub(crate) fn wants_coverage(&self) -> bool {
+        self.coverage || self.require_coverage
+    }
+}
+
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Format {
+pub(crate) enum OutputFormat {
     /// For people
     #[default]
     Text,
     /// One JSON object
     Json,
+    /// JUnit's XML, of `test`
+    Junit,
+}
+
+/// How every command can print its results.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Format {
+    Text,
+    Json,
+}
+
+impl OutputFormat {
+    /// For the commands that are no tests.
+    pub(crate) fn without_junit(self) -> anyhow::Result<Format> {
+        match self {
+            Self::Text => Ok(Format::Text),
+            Self::Json => Ok(Format::Json),
+            Self::Junit => anyhow::bail!("`--format junit` is for `portcullis test`"),
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]

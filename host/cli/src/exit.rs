@@ -9,13 +9,15 @@ pub(crate) enum Exit {
     Success,
     /// A policy rejected, or the gate refused to the last.
     Rejected,
+    /// A case of a suite failed.
+    CaseFailed,
 }
 
 impl From<Exit> for ExitCode {
     fn from(exit: Exit) -> Self {
         match exit {
             Exit::Success => Self::SUCCESS,
-            Exit::Rejected => Self::from(1),
+            Exit::Rejected | Exit::CaseFailed => Self::from(1),
         }
     }
 }

@@ -19,33 +19,38 @@ use std::process::ExitCode;
 
 use clap::Parser as _;
 
-use crate::arguments::{Arguments, Command, Format};
-use crate::command::{check, connect, explain, run};
+use crate::arguments::{Arguments, Command, OutputFormat};
+use crate::command::{check, connect, explain, run, test};
 use crate::diagnosis::Mistake;
+use crate::exit::Exit;
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
     logging::start(arguments.log_format);
-    let format = arguments.format;
-    let result = match &arguments.command {
-        Command::Run(setup) => run::run(setup, format),
-        Command::Check(setup) => check::check(setup, format),
-        Command::Explain(explain) => explain::explain(explain, format),
-        Command::Connect(arguments) => connect::connect(arguments, format),
-    };
-    match result {
+    match execute(&arguments) {
         Ok(exit) => exit.into(),
         Err(error) => {
-            report_error(&error, format);
+            report_error(&error, arguments.format);
             ExitCode::from(2)
         }
     }
 }
 
+fn execute(arguments: &Arguments) -> anyhow::Result<Exit> {
+    let format = arguments.format;
+    match &arguments.command {
+        Command::Run(setup) => run::run(setup, format.without_junit()?),
+        Command::Check(setup) => check::check(setup, format.without_junit()?),
+        Command::Explain(explain) => explain::explain(explain, format.without_junit()?),
+        Command::Connect(arguments) => connect::connect(arguments, format.without_junit()?),
+        Command::Test(test) => test::test(test, format),
+    }
+}
+
 /// The error and its causes, on standard error; as JSON on standard output as well where results are JSON.
-fn report_error(error: &anyhow::Error, format: Format) {
+fn report_error(error: &anyhow::Error, format: OutputFormat) {
     eprintln!("error: {error:#}");
-    if format == Format::Json {
+    if format == OutputFormat::Json {
         let mistake = error.downcast_ref::<Mistake>();
         let object = match mistake {
             Some(mistake) => serde_json::json!({ "error": mistake }),

@@ -1,5 +1,6 @@
 //! A TOML file, for the places and the paths in it.
 
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use serde::de::DeserializeOwned;
@@ -61,7 +62,13 @@ impl Document {
     /// A mistake at a place of the file.
     #[must_use]
     pub fn mistake<T>(&self, at: &Spanned<T>, key: &str, problem: &str) -> Mistake {
-        Mistake::at(&self.path, &self.text, at.span(), key, problem)
+        self.mistake_at(at.span(), key, problem)
+    }
+
+    /// A mistake at these bytes of the file.
+    #[must_use]
+    pub fn mistake_at(&self, span: Range<usize>, key: &str, problem: &str) -> Mistake {
+        Mistake::at(&self.path, &self.text, span, key, problem)
     }
 
     /// A mistake in the section or key that this text begins, or in the file as a whole.

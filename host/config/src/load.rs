@@ -53,6 +53,44 @@ pub struct Layer<'a> {
     pub policies: &'a BTreeMap<String, PolicySection>,
 }
 
+impl<'a> ChainSource<'a> {
+    /// The settings that a policy is given.
+    #[must_use]
+    pub fn settings(&self, policy: &str) -> Value {
+        settings(&self.sections(policy))
+    }
+
+    /// The files that loading reads.
+    #[must_use]
+    pub fn files(&self) -> Vec<PathBuf> {
+        let names = self.chain.iter().flat_map(|step| step.get_ref().names());
+        names.flat_map(|name| self.files_of(name)).collect()
+    }
+
+    fn files_of(&self, policy: &str) -> Vec<PathBuf> {
+        let sections = self.sections(policy);
+        let component = sections.iter().find_map(|(layer, section)| {
+            section.component.as_ref().map(|path| layer.document.resolve(path.get_ref()))
+        });
+        let mut files = vec![component.unwrap_or_else(|| self.default_component(policy))];
+        for (layer, asset) in assets(&sections).into_values() {
+            if let AssetSource::File(path) = asset.get_ref() {
+                files.push(layer.document.resolve(path));
+            }
+        }
+        files
+    }
+
+    fn default_component(&self, policy: &str) -> PathBuf {
+        self.plugins.join(format!("{policy}.wasm"))
+    }
+
+    fn sections(&self, policy: &str) -> Sections<'a> {
+        let layers = self.layers.iter().rev();
+        layers.filter_map(|layer| Some((layer, layer.policies.get(policy)?))).collect()
+    }
+}
+
 impl Layer<'_> {
     fn mistake(&self, policy: &str, problem: &str) -> Mistake {
         let key = format!("{}.{policy}", self.prefix);
@@ -140,9 +178,7 @@ impl Loader<'_> {
     }
 
     fn member(&self, step: &Spanned<ChainStep>, name: &str) -> Result<Member, Mistake> {
-        let layers = self.source.layers.iter().rev();
-        let sections: Sections<'_> =
-            layers.filter_map(|layer| Some((layer, layer.policies.get(name)?))).collect();
+        let sections = self.source.sections(name);
         let source = PolicySource {
             name: name.to_owned(),
             component: self.component(step, name, &sections)?,
@@ -174,7 +210,7 @@ impl Loader<'_> {
             let key = format!("{}.{name}.component", layer.prefix);
             return layer.document.read_named(component, &key, MAXIMUM_COMPONENT_BYTES);
         }
-        let path: PathBuf = self.source.plugins.join(format!("{name}.wasm"));
+        let path = self.source.default_component(name);
         read_bounded(&path, MAXIMUM_COMPONENT_BYTES).map_err(|problem| {
             let problem = format!("`{}`: {problem}", path.display());
             self.source.document.mistake(step, "chain", &problem).hint(
@@ -184,17 +220,13 @@ impl Loader<'_> {
     }
 
     fn assets(&self, policy: &str, sections: &Sections<'_>) -> Result<Vec<Asset>, Mistake> {
-        let mut named = BTreeMap::new();
-        for (layer, section) in sections.iter().rev() {
-            named.extend(section.assets.iter().map(|(name, asset)| (name, (layer, asset))));
-        }
-        named
+        assets(sections)
             .into_iter()
             .map(|(name, (layer, asset))| {
                 let key = format!("{}.{policy}.assets.{name}", layer.prefix);
                 let content = self.asset(layer, asset, &key)?;
                 self.warnings.borrow_mut().extend(expired(&key, &content, self.source.now));
-                Ok(Asset { name: name.clone(), content })
+                Ok(Asset { name: name.to_owned(), content })
             })
             .collect()
     }
@@ -213,6 +245,17 @@ impl Loader<'_> {
                 .map_err(|problem| layer.document.mistake(asset, key, &problem)),
         }
     }
+}
+
+/// The assets, each as the last layer that has it says.
+fn assets<'a>(
+    sections: &Sections<'a>,
+) -> BTreeMap<&'a str, (&'a Layer<'a>, &'a Spanned<AssetSource>)> {
+    let mut named = BTreeMap::new();
+    for (layer, section) in sections.iter().rev() {
+        named.extend(section.assets.iter().map(|(name, asset)| (name.as_str(), (*layer, asset))));
+    }
+    named
 }
 
 /// What the last layer to say something says.

@@ -13,7 +13,10 @@ type Question = ([u8; 32], [u8; 32], String);
 /// Gives the answers that it was made of, whatever the time, and none that is still pending: for handshakes that are
 /// judged again, and for test cases.
 #[derive(Clone, Debug, Default)]
-pub struct RecordedAnswers(HashMap<Question, RevocationAnswer>);
+pub struct RecordedAnswers {
+    answers: HashMap<Question, RevocationAnswer>,
+    otherwise: Option<RevocationStatus>,
+}
 
 impl RecordedAnswers {
     /// The answers that a decision rested on.
@@ -35,7 +38,14 @@ impl RecordedAnswers {
         answer: RevocationAnswer,
     ) {
         let answer = RevocationAnswer { pending: false, ..answer };
-        self.0.insert((subject, issuer, source.to_owned()), answer);
+        self.answers.insert((subject, issuer, source.to_owned()), answer);
+    }
+
+    /// What is said of a certificate that has no answer: unknown, unless this says something else. A statement that was
+    /// never made is as new as the handshake.
+    #[must_use]
+    pub fn otherwise(self, status: RevocationStatus) -> Self {
+        Self { otherwise: Some(status), ..self }
     }
 }
 
@@ -45,17 +55,21 @@ impl Revocation for RecordedAnswers {
         subject: &Certificate,
         issuer: &Certificate,
         source: &str,
-        _: Timestamp,
+        time: Timestamp,
     ) -> RevocationAnswer {
         let question = (*subject.sha256(), *issuer.sha256(), source.to_owned());
-        self.0.get(&question).cloned().unwrap_or_else(|| RevocationAnswer {
-            status: RevocationStatus::Unknown,
-            source: String::new(),
-            detail: "not recorded".to_owned(),
-            revoked_at: None,
-            this_update: None,
-            next_update: None,
-            pending: false,
+        self.answers.get(&question).cloned().unwrap_or_else(|| {
+            let status = self.otherwise.unwrap_or(RevocationStatus::Unknown);
+            let known = status != RevocationStatus::Unknown;
+            RevocationAnswer {
+                status,
+                source: if known { source.to_owned() } else { String::new() },
+                detail: if known { String::new() } else { "not recorded".to_owned() },
+                revoked_at: None,
+                this_update: known.then_some(time),
+                next_update: None,
+                pending: false,
+            }
         })
     }
 }

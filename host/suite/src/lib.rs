@@ -1,2 +1,31 @@
 //! Suites of cases that a chain of policies must pass, run offline.
+//!
+//! [`Suite`] is one file: it makes its certificates, describes its chains and has its cases. [`Case::run`] asks one chain
+//! about one case; [`Run`] loads the chains of a suite and asks them about all, and [`Coverage`] tells what no case
+//! brought about. The README beside this crate has the format.
 #![deny(missing_docs)]
+
+mod asset;
+mod case;
+mod certificates;
+mod chains;
+mod coverage;
+mod description;
+mod discover;
+mod expectation;
+mod format;
+mod moment;
+mod report;
+mod run;
+mod suite;
+mod update;
+
+pub use case::{Case, Outcome};
+pub use chains::Chains;
+pub use coverage::{Coverage, PolicyCoverage};
+pub use discover::find_suites;
+pub use expectation::{Difference, Expectation};
+pub use report::{junit, text};
+pub use run::{Run, run};
+pub use suite::Suite;
+pub use update::updated;
