@@ -54,5 +54,6 @@ fn engine_options(file: &ConfigFile, metering: Metering) -> EngineOptions {
             PagemapScanMode::Required => PagemapScan::Required,
         },
         metering,
+        ..defaults
     }
 }

@@ -1,11 +1,13 @@
 //! The engine: wasmtime with the settings that policies run under.
 
+use std::collections::HashMap;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
-use wasmtime::component::Linker;
+use portcullis_core::sha256;
+use wasmtime::component::{Component, Linker};
 use wasmtime::{
-    Config, Enabled, InstanceAllocationStrategy, PoolingAllocationConfig, Store, Strategy,
+    Config, Enabled, InstanceAllocationStrategy, OptLevel, PoolingAllocationConfig, Store, Strategy,
 };
 
 use crate::host::{self, CallState};
@@ -35,6 +37,10 @@ pub struct EngineOptions {
     pub pagemap_scan: PagemapScan,
     /// How a policy's deadline is kept. Default: by time.
     pub metering: Metering,
+    /// Whether policies load quickly rather than run quickly: they are compiled without optimization, and what was
+    /// compiled to configure a component is kept for when it is loaded with other settings. For many chains that judge
+    /// a few handshakes each. Verdicts are the same, and so is the fuel that they take. Default: no.
+    pub quick_loading: bool,
 }
 
 /// How a policy's deadline is kept.
@@ -66,6 +72,7 @@ impl Default for EngineOptions {
             maximum_memory_bytes: 64 * 1024 * 1024,
             pagemap_scan: PagemapScan::Automatic,
             metering: Metering::Time,
+            quick_loading: false,
         }
     }
 }
@@ -107,6 +114,8 @@ struct Inner {
     options: EngineOptions,
     free_decisions: Mutex<u32>,
     freed: Condvar,
+    /// By the digest of the component.
+    compiled: Mutex<HashMap<[u8; 32], Component>>,
 }
 
 impl Engine {
@@ -121,7 +130,7 @@ impl Engine {
             maximum_memory_bytes: options.maximum_memory_bytes,
             source,
         };
-        let mut config = base_config(options.metering);
+        let mut config = base_config(&options);
         let loading = wasmtime::Engine::new(&config).map_err(failed)?;
         config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool(&options)));
         let pooled = wasmtime::Engine::new(&config).map_err(failed)?;
@@ -135,6 +144,7 @@ impl Engine {
             loading,
             free_decisions: Mutex::new(options.maximum_decisions),
             freed: Condvar::new(),
+            compiled: Mutex::default(),
             options,
         })))
     }
@@ -151,6 +161,21 @@ impl Engine {
 
     pub(crate) fn loading(&self) -> (&wasmtime::Engine, &Linker<CallState>) {
         (&self.0.loading, &self.0.loading_linker)
+    }
+
+    /// Compiles a component for `describe` and `configure`.
+    pub(crate) fn compile_for_loading(&self, bytes: &[u8]) -> wasmtime::Result<Component> {
+        if !self.0.options.quick_loading {
+            return Component::new(&self.0.loading, bytes);
+        }
+        let digest = sha256(bytes);
+        let compiled = || self.0.compiled.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(component) = compiled().get(&digest).cloned() {
+            return Ok(component);
+        }
+        let component = Component::new(&self.0.loading, bytes)?;
+        compiled().insert(digest, component.clone());
+        Ok(component)
     }
 
     /// Waits for one of the decisions that may be made at the same time.
@@ -199,8 +224,12 @@ pub(crate) fn store(
     store
 }
 
-fn base_config(metering: Metering) -> Config {
+fn base_config(options: &EngineOptions) -> Config {
+    let metering = options.metering;
     let mut config = Config::new();
+    if options.quick_loading {
+        config.cranelift_opt_level(OptLevel::None);
+    }
     config
         .strategy(Strategy::Cranelift)
         .epoch_interruption(metering == Metering::Time)

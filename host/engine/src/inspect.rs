@@ -51,7 +51,7 @@ pub struct Import {
 /// When the bytes are not a WebAssembly component, or more than 64 MiB.
 pub fn inspect(engine: &Engine, name: &str, component: &[u8]) -> Result<Inspection, LoadError> {
     let (loading, linker) = engine.loading();
-    let compiled = world::compile(loading, name, component)?;
+    let compiled = world::compile(name, component, |bytes| Component::new(loading, bytes))?;
     let names = world::imports(&compiled);
     let contract = names.iter().find_map(|import| {
         let (interface, version) = import.split_once('@')?;

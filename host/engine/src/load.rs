@@ -82,7 +82,8 @@ pub(crate) struct Loaded {
 /// Checks, describes, configures and compiles.
 pub(crate) fn load(engine: &Engine, source: &PolicySource) -> Result<Loaded, LoadError> {
     let (loading, linker) = engine.loading();
-    let component = world::compile(loading, &source.name, &source.component)?;
+    let component =
+        world::compile(&source.name, &source.component, |bytes| engine.compile_for_loading(bytes))?;
     world::check(&source.name, &component)?;
     let world = world::link(&source.name, linker, &component, world::is_frozen)?;
 
@@ -171,7 +172,7 @@ fn snapshot(engine: &Engine, source: &PolicySource) -> Result<Option<Vec<u8>>, L
         return Ok(None);
     };
     let (loading, linker) = engine.loading();
-    let Ok(component) = Component::new(loading, instrumented) else { return Ok(None) };
+    let Ok(component) = engine.compile_for_loading(&instrumented) else { return Ok(None) };
 
     let mut store = loading_store(loading, &source.limits);
     let linked = world::link(&source.name, linker, &component, world::is_frozen)?;

@@ -57,11 +57,11 @@ pub enum ImportStatus {
     },
 }
 
-/// Compiles a component; what is none is told apart.
+/// Compiles a component with `compile`; what is none is told apart.
 pub(crate) fn compile(
-    engine: &wasmtime::Engine,
     policy: &str,
     bytes: &[u8],
+    compile: impl FnOnce(&[u8]) -> wasmtime::Result<Component>,
 ) -> Result<Component, LoadError> {
     let policy = policy.to_owned();
     if bytes.len() > MAXIMUM_COMPONENT_BYTES {
@@ -70,8 +70,7 @@ pub(crate) fn compile(
     // The preamble's last two bytes tell a component (layer 1) from a core module (layer 0).
     let what = match bytes.get(..8) {
         Some([0, b'a', b's', b'm', _, _, 1, 0]) => {
-            return Component::new(engine, bytes)
-                .map_err(|source| LoadError::Invalid { policy, source });
+            return compile(bytes).map_err(|source| LoadError::Invalid { policy, source });
         }
         Some([0, b'a', b's', b'm', _, _, 0, 0]) => {
             "this is a core WebAssembly module (`wasm-tools component new` makes a component of one)"

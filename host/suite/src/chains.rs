@@ -56,6 +56,7 @@ fn options(suite: &Suite) -> EngineOptions {
     EngineOptions {
         maximum_memory_bytes: largest.max(defaults.maximum_memory_bytes),
         metering: Metering::Fuel,
+        quick_loading: true,
         ..defaults
     }
 }
