@@ -33,7 +33,7 @@ impl Flaw {
     pub fn spoil(self, der: &mut Vec<u8>) {
         match self {
             Self::ContradictorySignatureAlgorithm => {
-                if let Some((at, _, other)) = algorithm(der, |der, oid| last(der, oid)) {
+                if let Some((at, _, other)) = algorithm(der, last) {
                     der[at] = other;
                 }
             }
