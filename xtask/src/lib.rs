@@ -1,6 +1,6 @@
 //! What a developer of Portcullis runs, one module per subcommand of `cargo xtask`.
 //!
-//! It is a library too, so that tests can build the guest components that they need: [`components::build`].
+//! It is a library too: tests find by it what it prepares for them.
 
 pub mod bench;
 mod build;
