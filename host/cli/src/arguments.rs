@@ -1,9 +1,15 @@
 //! What can be said on the command line.
 
+mod policy;
+
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+
+pub(crate) use policy::{
+    BuildPolicy, InspectPolicy, JavaScriptEngine, NewPolicy, PolicyCommand, PolicyLanguage,
+};
 
 /// The gate in front of MCP servers: a client comes in only if its certificate satisfies every policy you chained
 #[derive(Debug, Parser)]
@@ -31,6 +37,9 @@ pub(crate) enum Command {
     Connect(Connect),
     /// Run suites: cases that policies must pass, offline
     Test(Test),
+    /// Make, build and inspect policies
+    #[command(subcommand)]
+    Policy(PolicyCommand),
 }
 
 #[derive(Args, Debug)]

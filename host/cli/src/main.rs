@@ -20,7 +20,7 @@ use std::process::ExitCode;
 use clap::Parser as _;
 
 use crate::arguments::{Arguments, Command, OutputFormat};
-use crate::command::{check, connect, explain, run, test};
+use crate::command::{check, connect, explain, policy, run, test};
 use crate::diagnosis::Mistake;
 use crate::exit::Exit;
 
@@ -43,6 +43,7 @@ fn execute(arguments: &Arguments) -> anyhow::Result<Exit> {
         Command::Check(setup) => check::check(setup, format.without_junit()?),
         Command::Explain(explain) => explain::explain(explain, format.without_junit()?),
         Command::Connect(arguments) => connect::connect(arguments, format.without_junit()?),
+        Command::Policy(command) => policy::policy(command, format.without_junit()?),
         Command::Test(test) => test::test(test, format),
     }
 }
