@@ -33,16 +33,28 @@ pub fn policy(name: &str) -> Vec<u8> {
 /// The component of a guest's text, which is put together with `guests/common.wat` and the defaults.
 #[must_use]
 pub fn policy_from(guest: &str) -> Vec<u8> {
+    component(
+        &module(guest),
+        "package test:guest; world guest { include portcullis:policy/policy@1.0.0; }",
+    )
+}
+
+/// As [`policy_from`], for a guest that imports of `guests/wasi.wit` what it likes.
+#[must_use]
+pub fn wasi_policy_from(guest: &str) -> Vec<u8> {
+    component(&module(guest), include_str!("../guests/wasi.wit"))
+}
+
+fn module(guest: &str) -> String {
     let defaults: String = DEFAULTS
         .iter()
         .filter(|(export, _)| !guest.contains(export))
         .map(|(_, default)| *default)
         .collect();
-    let module = format!("(module {COMMON}\n{guest}\n{defaults})");
-    component(
-        &module,
-        "package test:guest; world guest { include portcullis:policy/policy@1.0.0; }",
-    )
+    // A module has its imports first, so those of a guest stand on lines of their own.
+    let (imports, guest): (Vec<_>, Vec<_>) =
+        guest.lines().partition(|line| line.starts_with("(import "));
+    format!("(module {}\n{COMMON}\n{}\n{defaults})", imports.join("\n"), guest.join("\n"))
 }
 
 /// The component of a whole module in WAT for a world that `wit` describes, in words of the contract if it likes.

@@ -3,19 +3,17 @@
 use std::sync::Arc;
 
 use portcullis_core::{
-    Attribute, Certificate, Handshake, LogLine, NotConfigured, Revocation, RevocationCheck,
-    Timestamp,
+    Attribute, Certificate, Handshake, NotConfigured, Revocation, RevocationCheck, Timestamp,
 };
 use wasmtime::component::{HasSelf, Linker, Resource, ResourceTable};
 
 use crate::bindings::{PolicyWorld, certificates, crypto, handshakes, log, revocation};
 use crate::limits::MemoryMeter;
+use crate::log::{CallLog, MAXIMUM_LINE_BYTES};
+use crate::wasi::{self, Random};
 
 /// Handles that one call may hold at a time.
 const MAXIMUM_RESOURCES: usize = 4096;
-/// Lines that one call may log, and the bytes kept of each.
-const MAXIMUM_LOG_LINES: usize = 32;
-const MAXIMUM_LOG_BYTES: usize = 1024;
 /// Answers about revocation that are recorded of one call.
 const MAXIMUM_REVOCATION_CHECKS: usize = 64;
 
@@ -33,7 +31,8 @@ pub struct HandshakeResource {
 /// What belongs to one call of one policy, and dies with it.
 pub(crate) struct CallState {
     pub(crate) memory: MemoryMeter,
-    pub(crate) log: Vec<LogLine>,
+    pub(crate) log: CallLog,
+    pub(crate) random: Random,
     pub(crate) revocation_checks: Vec<RevocationCheck>,
     resources: ResourceTable,
     revocation: Arc<dyn Revocation>,
@@ -47,7 +46,8 @@ impl CallState {
         resources.set_max_capacity(MAXIMUM_RESOURCES);
         Self {
             memory: MemoryMeter::new(memory_bytes),
-            log: Vec::new(),
+            log: CallLog::default(),
+            random: Random::default(),
             revocation_checks: Vec::new(),
             resources,
             revocation: Arc::new(NotConfigured),
@@ -64,9 +64,31 @@ impl CallState {
     ) -> wasmtime::Result<Resource<HandshakeResource>> {
         self.revocation = Arc::clone(revocation);
         self.time = handshake.time;
-        let resource =
-            HandshakeResource { handshake: Arc::clone(handshake), attributes: attributes.to_vec() };
-        Ok(self.resources.push(resource)?)
+        // The same bytes whether `configure` ran before in this instance or not.
+        self.random = Random::default();
+        let (handshake, attributes) = (Arc::clone(handshake), attributes.to_vec());
+        self.push(HandshakeResource { handshake, attributes })
+    }
+
+    /// The time to judge at; 0 before there is a handshake.
+    pub(crate) fn time(&self) -> Timestamp {
+        self.time
+    }
+
+    /// Keeps something that the guest holds from now on.
+    pub(crate) fn push<T: Send + 'static>(&mut self, entry: T) -> wasmtime::Result<Resource<T>> {
+        Ok(self.resources.push(entry)?)
+    }
+
+    /// Something that the guest holds.
+    pub(crate) fn get<T: 'static>(&self, resource: &Resource<T>) -> wasmtime::Result<&T> {
+        Ok(self.resources.get(resource)?)
+    }
+
+    /// Forgets something that the guest dropped.
+    pub(crate) fn delete<T: 'static>(&mut self, id: u32) -> wasmtime::Result<()> {
+        self.resources.delete(Resource::<T>::new_own(id))?;
+        Ok(())
     }
 
     fn certificate(
@@ -79,7 +101,8 @@ impl CallState {
 
 /// Gives a linker everything that a policy may import, and nothing else.
 pub(crate) fn add_to_linker(linker: &mut Linker<CallState>) -> wasmtime::Result<()> {
-    PolicyWorld::add_to_linker::<_, HasSelf<_>>(linker, |state| state)
+    PolicyWorld::add_to_linker::<_, HasSelf<_>>(linker, |state| state)?;
+    wasi::add_to_linker(linker)
 }
 
 type Certificates = Resource<CertificateResource>;
@@ -232,7 +255,7 @@ impl revocation::Host for CallState {
             next_update: answer.next_update,
         };
         if self.revocation_checks.len() < MAXIMUM_REVOCATION_CHECKS {
-            let source = portcullis_core::printable(&source, MAXIMUM_LOG_BYTES);
+            let source = portcullis_core::printable(&source, MAXIMUM_LINE_BYTES);
             self.revocation_checks.push(RevocationCheck { subject, issuer, source, answer });
         }
         Ok(told)
@@ -241,18 +264,13 @@ impl revocation::Host for CallState {
 
 impl log::Host for CallState {
     fn message(&mut self, level: String, text: String) -> wasmtime::Result<()> {
-        if self.log.len() < MAXIMUM_LOG_LINES {
-            let level = match level.as_str() {
-                "error" => "error",
-                "warn" => "warn",
-                "debug" => "debug",
-                _ => "info",
-            };
-            self.log.push(LogLine {
-                level,
-                text: portcullis_core::printable(&text, MAXIMUM_LOG_BYTES),
-            });
-        }
+        let level = match level.as_str() {
+            "error" => "error",
+            "warn" => "warn",
+            "debug" => "debug",
+            _ => "info",
+        };
+        self.log.message(level, &text);
         Ok(())
     }
 }

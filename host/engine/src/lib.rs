@@ -15,6 +15,7 @@ mod load;
 mod log;
 mod policy;
 mod settings;
+mod wasi;
 mod world;
 
 pub use chain::{Chain, ChainError, Member, Step};

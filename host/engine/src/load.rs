@@ -115,10 +115,9 @@ pub(crate) fn describe(
     limits: &PolicyLimits,
 ) -> Result<Description, LoadError> {
     let mut store = loading_store(world.engine(), limits);
-    let description = world
-        .instantiate(&mut store)
-        .and_then(|world| world.call_describe(&mut store))
-        .map_err(|error| failed(policy, "describe", &error))?;
+    let result = world.instantiate(&mut store).and_then(|world| world.call_describe(&mut store));
+    log::forward(policy, &store.data_mut().log.take());
+    let description = result.map_err(|error| failed(policy, "describe", &error))?;
     Ok(Description {
         name: description.name,
         version: description.version,
@@ -225,8 +224,7 @@ fn configure(
 ) -> Result<(), LoadError> {
     let assets = wit_assets(&source.assets);
     let result = world.call_configure(&mut *store, &source.settings, &assets);
-    log::forward(&source.name, &store.data().log);
-    store.data_mut().log.clear();
+    log::forward(&source.name, &store.data_mut().log.take());
     match result {
         Ok(Ok(())) => Ok(()),
         Ok(Err(detail)) => Err(LoadError::Configure {

@@ -129,8 +129,9 @@ impl Policy {
             Ok(Err(detail)) => failed("policy-failed", &detail),
             Err(error) => failure(&error, store.data().memory.denied(), limits.deadline),
         };
-        let state = store.into_data();
-        log::forward(&self.source.name, &state.log);
+        let mut state = store.into_data();
+        let lines = state.log.take();
+        log::forward(&self.source.name, &lines);
         PolicyReport {
             policy: self.source.name.clone(),
             digest: self.digest.clone(),
@@ -138,7 +139,7 @@ impl Policy {
             outcome,
             memory_bytes: u64::try_from(state.memory.used()).unwrap_or(u64::MAX),
             revocation: state.revocation_checks,
-            log: state.log,
+            log: lines,
             elapsed: start.elapsed(),
         }
     }

@@ -124,8 +124,8 @@ pub(crate) fn status(import: &str) -> ImportStatus {
         }
         _ if FROZEN_WASI.contains(&interface) => "of WASI this host has 0.2".into(),
         Some(("wasi:sockets" | "wasi:http", _)) => {
-            "a policy has no network; build it with `--stub-wasi` (componentize-py, componentize-qjs) or with \
-             `--disable http --disable fetch-event` (componentize-js)"
+            "a policy has no network; leave it out with `--stub-wasi` (componentize-py, componentize-qjs) or with \
+             `-d http fetch-event` (componentize-js)"
                 .into()
         }
         _ => "a policy gets the contract's interfaces, and of WASI 0.2 cli, clocks, filesystem, io and random, frozen"

@@ -1,0 +1,16 @@
+;; Waits for an hour, twice: for one timer, and for the first of two.
+(import "wasi:clocks/monotonic-clock@0.2.12" "subscribe-duration" (func $timer (param i64) (result i32)))
+(import "wasi:io/poll@0.2.6" "[method]pollable.block" (func $block (param i32)))
+(import "wasi:io/poll@0.2.6" "[resource-drop]pollable" (func $drop (param i32)))
+(import "wasi:io/poll@0.2.6" "poll" (func $poll (param i32 i32 i32)))
+
+(func (export "evaluate") (param i32) (result i32)
+  (local $timer i32)
+  (local.set $timer (call $timer (i64.const 3600000000000)))
+  (call $block (local.get $timer))
+  (i32.store (i32.const 1024) (local.get $timer))
+  (i32.store (i32.const 1028) (call $timer (i64.const 3600000000000)))
+  (call $poll (i32.const 1024) (i32.const 2) (i32.const 1032))
+  (if (i32.ne (i32.load (i32.const 1036)) (i32.const 2)) (then (unreachable)))
+  (call $drop (local.get $timer))
+  (call $accept))
