@@ -257,6 +257,27 @@ fn a_component_for_another_version_of_the_contract_is_not_loaded_and_the_error_n
 }
 
 #[test]
+fn a_component_for_async_functions_is_not_loaded_and_the_error_says_how_to_build_it() {
+    let component = b"(component (core func (canon task.cancel)))";
+    let error = refused(wat::parse_bytes(component).unwrap().into_owned());
+    assert!(matches!(error, LoadError::Async { .. }), "{error:?}");
+    assert!(error.to_string().contains("--sync"), "{error}");
+}
+
+#[test]
+fn a_component_of_too_many_parts_is_not_loaded() {
+    for (guest, function) in
+        [("(memory 0)".repeat(8), "describe"), ("(table 1 funcref)".repeat(41), "describe")]
+    {
+        let error = refused(guest::policy_from(&guest));
+        assert!(
+            matches!(&error, LoadError::Failed { function: where_, .. } if *where_ == function),
+            "{error:?}"
+        );
+    }
+}
+
+#[test]
 fn what_is_no_component_is_not_loaded() {
     let module = guest::core_module(r#"(module (func (export "evaluate")))"#);
     for bytes in [module, b"(component)".to_vec(), b"\x7fELF\x02\x01\x01\x00\x00".to_vec(), vec![]]

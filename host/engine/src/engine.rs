@@ -1,7 +1,8 @@
 //! The engine: wasmtime with the settings that policies run under.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::sync::mpsc::{self, Sender};
+use std::sync::{Arc, Condvar, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
 use portcullis_core::sha256;
@@ -11,14 +12,13 @@ use wasmtime::{
 };
 
 use crate::host::{self, CallState};
-use crate::limits::MAXIMUM_TABLE_ELEMENTS;
+use crate::instances::{self, Shelf};
+use crate::limits::{
+    MAXIMUM_CORE_INSTANCES, MAXIMUM_MEMORIES, MAXIMUM_TABLE_ELEMENTS, MAXIMUM_TABLES,
+};
 
 /// How often the epoch advances, and so how exactly a deadline is kept.
 const TICK: Duration = Duration::from_millis(5);
-/// What a component may consist of. A Python interpreter has up to 38 core instances.
-const MAXIMUM_CORE_INSTANCES: u32 = 60;
-const MAXIMUM_MEMORIES: u32 = 8;
-const MAXIMUM_TABLES: u32 = 40;
 /// What a millisecond of a deadline is worth in fuel: about what a core of 2026 gets through, an instruction a unit.
 const FUEL_PER_MILLISECOND: u128 = 1_000_000;
 /// What a guest may hand to the host in one call, in bytes.
@@ -49,7 +49,7 @@ pub enum Metering {
     /// By time: nobody waits longer than the deadline, and what fits into it depends on the machine.
     Time,
     /// By work: a million instructions for each millisecond of the deadline, on every machine alike, so that a verdict
-    /// can be repeated. Some 16 % slower.
+    /// can be repeated; and as much again for what the host does on the way. Some 16 % slower.
     Fuel,
 }
 
@@ -95,9 +95,9 @@ pub enum EngineError {
         #[source]
         source: wasmtime::Error,
     },
-    /// The thread that keeps deadlines did not start.
-    #[error("cannot start the thread that keeps deadlines")]
-    Ticker(#[source] std::io::Error),
+    /// A thread of the engine's own did not start.
+    #[error("cannot start a thread of the engine")]
+    Thread(#[source] std::io::Error),
 }
 
 /// Where policies are compiled and run. Cheap to clone; all clones are one engine.
@@ -105,12 +105,15 @@ pub enum EngineError {
 pub struct Engine(Arc<Inner>);
 
 struct Inner {
-    /// Runs evaluations: instances from a pool that is reserved once.
+    /// Runs evaluations from a snapshot: instances from a pool that is reserved once.
     pooled: wasmtime::Engine,
-    /// Runs `describe` and `configure`, of components that may be anything yet.
+    /// Runs `describe` and `configure`, of components that may be anything yet; and instances that are made ahead, which
+    /// take no place of the pool while they wait.
     loading: wasmtime::Engine,
     pooled_linker: Linker<CallState>,
     loading_linker: Linker<CallState>,
+    /// Where instances are asked for that are made ahead.
+    requests: Option<Sender<Weak<Shelf>>>,
     options: EngineOptions,
     free_decisions: Mutex<u32>,
     freed: Condvar,
@@ -119,11 +122,11 @@ struct Inner {
 }
 
 impl Engine {
-    /// Reserves the pool and starts the thread that keeps deadlines.
+    /// Reserves the pool and starts the threads that keep deadlines and make instances ahead.
     ///
     /// # Errors
     ///
-    /// When the pool does not fit this machine, or the thread cannot start.
+    /// When the pool does not fit this machine, or a thread cannot start.
     pub fn new(options: EngineOptions) -> Result<Self, EngineError> {
         let failed = |source| EngineError::Wasmtime {
             maximum_decisions: options.maximum_decisions,
@@ -134,14 +137,20 @@ impl Engine {
         let loading = wasmtime::Engine::new(&config).map_err(failed)?;
         config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool(&options)));
         let pooled = wasmtime::Engine::new(&config).map_err(failed)?;
-        if options.metering == Metering::Time {
-            start_ticker(&[&pooled, &loading]).map_err(EngineError::Ticker)?;
-        }
+        // Where nobody waits, nothing is made ahead: a verdict is the same from run to run.
+        let requests = match options.metering {
+            Metering::Time => {
+                start_ticker(&[&pooled, &loading]).map_err(EngineError::Thread)?;
+                Some(start_making_ahead().map_err(EngineError::Thread)?)
+            }
+            Metering::Fuel => None,
+        };
         Ok(Self(Arc::new(Inner {
             pooled_linker: linker(&pooled).map_err(failed)?,
             loading_linker: linker(&loading).map_err(failed)?,
             pooled,
             loading,
+            requests,
             free_decisions: Mutex::new(options.maximum_decisions),
             freed: Condvar::new(),
             compiled: Mutex::default(),
@@ -178,6 +187,10 @@ impl Engine {
         Ok(component)
     }
 
+    pub(crate) fn requests(&self) -> Option<Sender<Weak<Shelf>>> {
+        self.0.requests.clone()
+    }
+
     /// Waits for one of the decisions that may be made at the same time.
     pub(crate) fn decision_permit(&self) -> DecisionPermit<'_> {
         let free = self.0.free_decisions.lock().unwrap_or_else(PoisonError::into_inner);
@@ -206,7 +219,7 @@ impl Drop for DecisionPermit<'_> {
     }
 }
 
-/// A store for one call: bounded memory, and an end `deadline` from now.
+/// A store for the calls of one instance: bounded memory, and an end `deadline` from now.
 pub(crate) fn store(
     engine: &wasmtime::Engine,
     state: CallState,
@@ -215,13 +228,19 @@ pub(crate) fn store(
     let mut store = Store::new(engine, state);
     store.limiter(|state| &mut state.memory);
     store.set_hostcall_fuel(MAXIMUM_CALL_BYTES);
+    set_deadline(&mut store, deadline);
+    store
+}
+
+/// Lets a store's instance run until `deadline` from now, whatever it had left.
+pub(crate) fn set_deadline(store: &mut Store<CallState>, deadline: Duration) {
     // One tick more, since the current one has already begun.
     let ticks = deadline.as_millis().div_ceil(TICK.as_millis()) + 1;
     store.set_epoch_deadline(u64::try_from(ticks).unwrap_or(u64::MAX));
-    // An engine without fuel refuses it, and needs none.
     let fuel = deadline.as_millis().saturating_mul(FUEL_PER_MILLISECOND);
-    let _ = store.set_fuel(u64::try_from(fuel).unwrap_or(u64::MAX));
-    store
+    let fuel = u64::try_from(fuel).unwrap_or(u64::MAX);
+    // An engine that keeps deadlines by time refuses fuel.
+    store.data_mut().host_fuel = store.set_fuel(fuel).is_ok().then_some(fuel);
 }
 
 fn base_config(options: &EngineOptions) -> Config {
@@ -276,17 +295,28 @@ fn linker(engine: &wasmtime::Engine) -> wasmtime::Result<Linker<CallState>> {
 
 /// A thread of the operating system, not a task: it must tick while every worker is busy in a guest.
 fn start_ticker(engines: &[&wasmtime::Engine]) -> std::io::Result<()> {
-    let engines: Vec<_> = engines.iter().map(|engine| engine.weak()).collect();
+    let mut engines: Vec<_> = engines.iter().map(|engine| engine.weak()).collect();
     std::thread::Builder::new().name("policy-deadline".to_owned()).spawn(move || {
-        loop {
+        while !engines.is_empty() {
             std::thread::sleep(TICK);
-            for engine in &engines {
-                match engine.upgrade() {
-                    Some(engine) => engine.increment_epoch(),
-                    None => return,
+            // Each for as long as something runs on it: an instance keeps its engine.
+            engines.retain(|engine| match engine.upgrade() {
+                Some(engine) => {
+                    engine.increment_epoch();
+                    true
                 }
-            }
+                None => false,
+            });
         }
     })?;
     Ok(())
+}
+
+/// A thread on which instances are made ahead, and where to ask it for them. It ends when nobody is left to ask.
+fn start_making_ahead() -> std::io::Result<Sender<Weak<Shelf>>> {
+    let (sender, receiver) = mpsc::channel();
+    std::thread::Builder::new()
+        .name("policy-instances".to_owned())
+        .spawn(move || instances::make_ahead(&receiver))?;
+    Ok(sender)
 }

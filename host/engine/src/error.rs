@@ -21,6 +21,15 @@ pub enum LoadError {
         /// Its size.
         bytes: usize,
     },
+    /// The component uses the component model's async functions, which policies have not.
+    #[error(
+        "policy `{policy}`: the component is built for async functions, and a policy's are not; build it with `--sync` \
+         (componentize-qjs)"
+    )]
+    Async {
+        /// The policy's name.
+        policy: String,
+    },
     /// The policy does not take its settings or an asset.
     #[error("policy `{policy}` does not take its configuration: {detail}")]
     Configure {

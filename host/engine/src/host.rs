@@ -5,6 +5,7 @@ use std::sync::Arc;
 use portcullis_core::{
     Attribute, Certificate, Handshake, NotConfigured, Revocation, RevocationCheck, Timestamp,
 };
+use wasmtime::Trap;
 use wasmtime::component::{HasSelf, Linker, Resource, ResourceTable};
 
 use crate::bindings::{PolicyWorld, certificates, crypto, handshakes, log, revocation};
@@ -12,6 +13,11 @@ use crate::limits::MemoryMeter;
 use crate::log::{CallLog, MAXIMUM_LINE_BYTES};
 use crate::wasi::{self, Random};
 
+/// What host functions cost where work is counted, in fuel: about nanoseconds of a core of 2026, and one more for each
+/// byte that they are given.
+const CALL: u64 = 1_000;
+const PARSING: u64 = 10_000;
+const SIGNATURE: u64 = 50_000;
 /// Handles that one call may hold at a time.
 const MAXIMUM_RESOURCES: usize = 4096;
 /// Answers about revocation that are recorded of one call.
@@ -33,6 +39,8 @@ pub(crate) struct CallState {
     pub(crate) memory: MemoryMeter,
     pub(crate) log: CallLog,
     pub(crate) random: Random,
+    /// The work that host functions may do for the call, in fuel; no bound where deadlines are kept by time.
+    pub(crate) host_fuel: Option<u64>,
     pub(crate) revocation_checks: Vec<RevocationCheck>,
     resources: ResourceTable,
     revocation: Arc<dyn Revocation>,
@@ -48,6 +56,7 @@ impl CallState {
             memory: MemoryMeter::new(memory_bytes),
             log: CallLog::default(),
             random: Random::default(),
+            host_fuel: None,
             revocation_checks: Vec::new(),
             resources,
             revocation: Arc::new(NotConfigured),
@@ -64,8 +73,10 @@ impl CallState {
     ) -> wasmtime::Result<Resource<HandshakeResource>> {
         self.revocation = Arc::clone(revocation);
         self.time = handshake.time;
-        // The same bytes whether `configure` ran before in this instance or not.
+        // Whether `configure` ran before in this instance or not, an evaluation begins with the same.
         self.random = Random::default();
+        self.log = CallLog::default();
+        self.revocation_checks.clear();
         let (handshake, attributes) = (Arc::clone(handshake), attributes.to_vec());
         self.push(HandshakeResource { handshake, attributes })
     }
@@ -75,13 +86,23 @@ impl CallState {
         self.time
     }
 
+    /// Counts a host function's work: wasmtime counts the guest's only.
+    pub(crate) fn charge(&mut self, fuel: u64) -> wasmtime::Result<()> {
+        if let Some(left) = &mut self.host_fuel {
+            *left = left.checked_sub(fuel).ok_or(Trap::OutOfFuel)?;
+        }
+        Ok(())
+    }
+
     /// Keeps something that the guest holds from now on.
     pub(crate) fn push<T: Send + 'static>(&mut self, entry: T) -> wasmtime::Result<Resource<T>> {
+        self.charge(CALL)?;
         Ok(self.resources.push(entry)?)
     }
 
     /// Something that the guest holds.
-    pub(crate) fn get<T: 'static>(&self, resource: &Resource<T>) -> wasmtime::Result<&T> {
+    pub(crate) fn get<T: 'static>(&mut self, resource: &Resource<T>) -> wasmtime::Result<&T> {
+        self.charge(CALL)?;
         Ok(self.resources.get(resource)?)
     }
 
@@ -92,10 +113,10 @@ impl CallState {
     }
 
     fn certificate(
-        &self,
+        &mut self,
         resource: &Resource<CertificateResource>,
     ) -> wasmtime::Result<&Arc<Certificate>> {
-        Ok(&self.resources.get(resource)?.0)
+        Ok(&self.get(resource)?.0)
     }
 }
 
@@ -111,10 +132,9 @@ impl certificates::Host for CallState {}
 
 impl certificates::HostCertificate for CallState {
     fn parse(&mut self, der: Vec<u8>) -> wasmtime::Result<Result<Certificates, String>> {
+        self.charge(PARSING + der.len() as u64)?;
         match Certificate::from_der(der) {
-            Ok(certificate) => {
-                Ok(Ok(self.resources.push(CertificateResource(Arc::new(certificate)))?))
-            }
+            Ok(certificate) => Ok(Ok(self.push(CertificateResource(Arc::new(certificate)))?)),
             Err(error) => Ok(Err(error.to_string())),
         }
     }
@@ -226,6 +246,7 @@ impl crypto::Host for CallState {
         message: Vec<u8>,
         signature: Vec<u8>,
     ) -> wasmtime::Result<bool> {
+        self.charge(SIGNATURE + (message.len() + public_key.len() + signature.len()) as u64)?;
         Ok(crate::crypto::verify_signature(
             &public_key_algorithm,
             &signature_algorithm,
@@ -243,6 +264,7 @@ impl revocation::Host for CallState {
         issuer: Certificates,
         source: String,
     ) -> wasmtime::Result<revocation::Answer> {
+        self.charge(PARSING)?;
         let subject = Arc::clone(self.certificate(&subject)?);
         let issuer = Arc::clone(self.certificate(&issuer)?);
         let answer = self.revocation.check(&subject, &issuer, &source, self.time);
@@ -270,6 +292,7 @@ impl log::Host for CallState {
             "debug" => "debug",
             _ => "info",
         };
+        self.charge(CALL + text.len() as u64)?;
         self.log.message(level, &text);
         Ok(())
     }
@@ -279,36 +302,34 @@ impl handshakes::Host for CallState {}
 
 impl handshakes::HostHandshake for CallState {
     fn chain(&mut self, this: Resource<HandshakeResource>) -> wasmtime::Result<Vec<Certificates>> {
-        let handshake = Arc::clone(&self.resources.get(&this)?.handshake);
+        let handshake = Arc::clone(&self.get(&this)?.handshake);
         handshake
             .chain
             .iter()
-            .map(|certificate| {
-                Ok(self.resources.push(CertificateResource(Arc::clone(certificate)))?)
-            })
+            .map(|certificate| self.push(CertificateResource(Arc::clone(certificate))))
             .collect()
     }
 
     fn time(&mut self, this: Resource<HandshakeResource>) -> wasmtime::Result<i64> {
-        Ok(self.resources.get(&this)?.handshake.time)
+        Ok(self.get(&this)?.handshake.time)
     }
 
     fn peer_address(&mut self, this: Resource<HandshakeResource>) -> wasmtime::Result<String> {
-        Ok(self.resources.get(&this)?.handshake.peer_address.to_string())
+        Ok(self.get(&this)?.handshake.peer_address.to_string())
     }
 
     fn server_name(
         &mut self,
         this: Resource<HandshakeResource>,
     ) -> wasmtime::Result<Option<String>> {
-        Ok(self.resources.get(&this)?.handshake.server_name.clone())
+        Ok(self.get(&this)?.handshake.server_name.clone())
     }
 
     fn attributes(
         &mut self,
         this: Resource<HandshakeResource>,
     ) -> wasmtime::Result<Vec<handshakes::Attribute>> {
-        let attributes = &self.resources.get(&this)?.attributes;
+        let attributes = &self.get(&this)?.attributes;
         Ok(attributes
             .iter()
             .map(|attribute| handshakes::Attribute {

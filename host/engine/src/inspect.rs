@@ -50,8 +50,9 @@ pub struct Import {
 ///
 /// When the bytes are not a WebAssembly component, or more than 64 MiB.
 pub fn inspect(engine: &Engine, name: &str, component: &[u8]) -> Result<Inspection, LoadError> {
+    world::check_bytes(name, component)?;
     let (loading, linker) = engine.loading();
-    let compiled = world::compile(name, component, |bytes| Component::new(loading, bytes))?;
+    let compiled = world::compile(engine, name, component)?;
     let names = world::imports(&compiled);
     let contract = names.iter().find_map(|import| {
         let (interface, version) = import.split_once('@')?;

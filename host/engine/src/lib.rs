@@ -10,6 +10,7 @@ mod engine;
 mod error;
 mod host;
 mod inspect;
+mod instances;
 mod limits;
 mod load;
 mod log;

@@ -79,7 +79,23 @@ impl ResourceLimiter for MemoryMeter {
     ) -> wasmtime::Result<bool> {
         Ok(desired <= MAXIMUM_TABLE_ELEMENTS)
     }
+
+    fn instances(&self) -> usize {
+        MAXIMUM_CORE_INSTANCES as usize
+    }
+
+    fn memories(&self) -> usize {
+        MAXIMUM_MEMORIES as usize
+    }
+
+    fn tables(&self) -> usize {
+        MAXIMUM_TABLES as usize
+    }
 }
 
+/// What a component may consist of. A Python interpreter has up to 38 core instances.
+pub(crate) const MAXIMUM_CORE_INSTANCES: u32 = 60;
+pub(crate) const MAXIMUM_MEMORIES: u32 = 8;
+pub(crate) const MAXIMUM_TABLES: u32 = 40;
 /// The largest table, in elements: a Python interpreter's needs some 30,000.
 pub(crate) const MAXIMUM_TABLE_ELEMENTS: usize = 40_000;

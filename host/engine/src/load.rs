@@ -11,6 +11,7 @@ use crate::bindings::{PolicyWorld, PolicyWorldPre, handshakes};
 use crate::engine::{self, Engine};
 use crate::error::LoadError;
 use crate::host::CallState;
+use crate::instances::{Configuration, Instances, Shelf};
 use crate::limits::PolicyLimits;
 use crate::log;
 use crate::settings::{self, Fault, SchemaError};
@@ -68,44 +69,51 @@ pub struct Description {
 pub enum Preparation {
     /// Each instance starts from the memory that `configure` left.
     Snapshot,
-    /// No snapshot can be taken of this component, so `configure` runs in each instance.
+    /// No snapshot can be taken of this component, so a few instances are kept configured ahead of need. A decision that
+    /// finds none ready configures one itself, within as long as its deadline.
     ReadyAhead,
 }
 
-/// A component ready to be instantiated for evaluations.
+/// A component that is configured, and what it says of itself.
 pub(crate) struct Loaded {
     pub(crate) description: Description,
-    pub(crate) world: PolicyWorldPre<CallState>,
-    pub(crate) preparation: Preparation,
+    pub(crate) instances: Instances,
 }
 
 /// Checks, describes, configures and compiles.
 pub(crate) fn load(engine: &Engine, source: &PolicySource) -> Result<Loaded, LoadError> {
-    let (loading, linker) = engine.loading();
-    let component =
-        world::compile(&source.name, &source.component, |bytes| engine.compile_for_loading(bytes))?;
+    world::check_bytes(&source.name, &source.component)?;
+    let (_, linker) = engine.loading();
+    let wizer = wizer();
+    // Where a copy can be made whose memory can be read, it is the copy that is described and configured.
+    let copy = instrument(&wizer, &source.component).and_then(|(context, copy)| {
+        let component = engine.compile_for_loading(&copy).ok()?;
+        Some((Some(context), component))
+    });
+    let (context, component) = match copy {
+        Some(copy) => copy,
+        None => (None, world::compile(engine, &source.name, &source.component)?),
+    };
     world::check(&source.name, &component)?;
-    let world = world::link(&source.name, linker, &component, world::is_frozen)?;
-
-    let description = describe(&source.name, &world, &source.limits)?;
+    let linked = world::link(&source.name, linker, &component, world::is_frozen)?;
+    let description = describe(&source.name, &linked, &source.limits)?;
     check_settings(source, &description)?;
     check_assets(source, &description)?;
-    let (bytes, preparation) = match snapshot(engine, source)? {
-        Some(bytes) => (bytes, Preparation::Snapshot),
-        None => {
-            let mut store = loading_store(loading, &source.limits);
-            let world =
-                world.instantiate(&mut store).map_err(|error| wrong_type(&source.name, error))?;
-            configure(source, &mut store, &world)?;
-            (source.component.clone(), Preparation::ReadyAhead)
-        }
-    };
 
-    let (pooled, linker) = engine.pooled();
-    let component =
-        Component::new(pooled, bytes).map_err(|error| wrong_type(&source.name, error))?;
-    let world = world::link(&source.name, linker, &component, world::is_frozen)?;
-    Ok(Loaded { description, world, preparation })
+    let configuration =
+        Configuration { settings: source.settings.clone(), assets: wit_assets(&source.assets) };
+    let (store, instance) = configured(source, &linked, &configuration)?;
+    let snapshot = context.and_then(|context| snapshot(&wizer, &context, store, instance));
+    let instances = match snapshot {
+        Some(snapshot) => {
+            let (pooled, linker) = engine.pooled();
+            let component = Component::new(pooled, snapshot)
+                .map_err(|error| wrong_type(&source.name, error))?;
+            Instances::Snapshot(world::link(&source.name, linker, &component, world::is_frozen)?)
+        }
+        None => Instances::ReadyAhead(Shelf::new(engine, linked, configuration, source.limits)),
+    };
+    Ok(Loaded { description, instances })
 }
 
 /// Asks a component what it is, in an instance of its own.
@@ -163,37 +171,50 @@ fn check_assets(source: &PolicySource, description: &Description) -> Result<(), 
     }
 }
 
-/// Configures an instrumented copy and makes a component of the memory that it leaves; none where the snapshot
-/// tool cannot handle this component.
-fn snapshot(engine: &Engine, source: &PolicySource) -> Result<Option<Vec<u8>>, LoadError> {
-    let wizer = wizer();
-    let Some((context, instrumented)) = instrument(&wizer, &source.component) else {
-        return Ok(None);
-    };
-    let (loading, linker) = engine.loading();
-    let Ok(component) = engine.compile_for_loading(&instrumented) else { return Ok(None) };
-
-    let mut store = loading_store(loading, &source.limits);
-    let linked = world::link(&source.name, linker, &component, world::is_frozen)?;
-    let instance: Instance = linked
+/// Runs `configure` in an instance of its own, and gives the operator what the policy says on the way.
+fn configured(
+    source: &PolicySource,
+    linked: &PolicyWorldPre<CallState>,
+    configuration: &Configuration,
+) -> Result<(Store<CallState>, Instance), LoadError> {
+    let mut store = loading_store(linked.engine(), &source.limits);
+    let instance = linked
         .instance_pre()
         .instantiate(&mut store)
         .map_err(|error| failed(&source.name, "configure", &error))?;
     let world =
         PolicyWorld::new(&mut store, &instance).map_err(|error| wrong_type(&source.name, error))?;
-    configure(source, &mut store, &world)?;
+    let Configuration { settings, assets } = configuration;
+    let result = world.call_configure(&mut store, settings, assets);
+    log::forward(&source.name, &store.data_mut().log.take());
+    match result {
+        Ok(Ok(())) => Ok((store, instance)),
+        Ok(Err(detail)) => Err(LoadError::Configure {
+            policy: source.name.clone(),
+            detail: printable(&detail, MAXIMUM_DETAIL_BYTES),
+        }),
+        Err(error) => Err(failed(&source.name, "configure", &error)),
+    }
+}
 
+/// Makes a component of the memory that `configure` left; none where the snapshot tool cannot handle it after all.
+fn snapshot(
+    wizer: &Wizer,
+    context: &ComponentContext<'_>,
+    mut store: Store<CallState>,
+    instance: Instance,
+) -> Option<Vec<u8>> {
     // Reading the memory out is the host's work, not the guest's: no bound applies to it.
     store.set_epoch_deadline(u64::from(u32::MAX));
     store.set_hostcall_fuel(usize::MAX);
     let _ = store.set_fuel(u64::MAX);
     let taken = catch_unwind(AssertUnwindSafe(|| {
         pollster::block_on(wizer.snapshot_component(
-            &context,
+            context,
             &mut WasmtimeWizerComponent { store: &mut store, instance },
         ))
     }));
-    Ok(taken.ok().and_then(Result::ok))
+    taken.ok().and_then(Result::ok)
 }
 
 fn wizer() -> Wizer {
@@ -216,26 +237,7 @@ pub(crate) fn foreseen(component: &[u8]) -> Preparation {
     }
 }
 
-/// Runs `configure`, and gives the operator what the policy says on the way.
-fn configure(
-    source: &PolicySource,
-    store: &mut Store<CallState>,
-    world: &PolicyWorld,
-) -> Result<(), LoadError> {
-    let assets = wit_assets(&source.assets);
-    let result = world.call_configure(&mut *store, &source.settings, &assets);
-    log::forward(&source.name, &store.data_mut().log.take());
-    match result {
-        Ok(Ok(())) => Ok(()),
-        Ok(Err(detail)) => Err(LoadError::Configure {
-            policy: source.name.clone(),
-            detail: printable(&detail, MAXIMUM_DETAIL_BYTES),
-        }),
-        Err(error) => Err(failed(&source.name, "configure", &error)),
-    }
-}
-
-pub(crate) fn wit_assets(assets: &[Asset]) -> Vec<handshakes::Asset> {
+fn wit_assets(assets: &[Asset]) -> Vec<handshakes::Asset> {
     assets
         .iter()
         .map(|asset| handshakes::Asset { name: asset.name.clone(), content: asset.content.clone() })

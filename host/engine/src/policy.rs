@@ -7,12 +7,13 @@ use data_encoding::HEXLOWER;
 use portcullis_core::{
     Attribute, Handshake, Outcome, PolicyReport, Revocation, Timestamp, printable, sha256,
 };
-use wasmtime::{Store, Trap};
+use wasmtime::Trap;
 
 use crate::bindings::handshakes;
-use crate::engine::{self, Engine};
+use crate::engine::Engine;
 use crate::error::LoadError;
-use crate::host::CallState;
+use crate::instances::Instances;
+use crate::limits::PolicyLimits;
 use crate::load::{self, Description, Loaded, PolicySource, Preparation};
 use crate::log;
 
@@ -27,7 +28,8 @@ const MAXIMUM_DETAIL_BYTES: usize = 1024;
 /// A policy, configured and compiled.
 pub struct Policy {
     engine: Engine,
-    source: PolicySource,
+    name: String,
+    limits: PolicyLimits,
     digest: String,
     settings_sha256: String,
     assets: Vec<AssetDigest>,
@@ -63,7 +65,8 @@ impl Policy {
             digest: hexadecimal(&source.component),
             settings_sha256: hexadecimal(source.settings.as_bytes()),
             assets: assets.collect(),
-            source,
+            name: source.name,
+            limits: source.limits,
             loaded,
         })
     }
@@ -71,7 +74,7 @@ impl Policy {
     /// Its name in the configuration.
     #[must_use]
     pub fn name(&self) -> &str {
-        &self.source.name
+        &self.name
     }
 
     /// SHA-256 of the component, in lower-case hexadecimal.
@@ -101,7 +104,10 @@ impl Policy {
     /// How it comes by its configured state at each evaluation.
     #[must_use]
     pub fn preparation(&self) -> Preparation {
-        self.loaded.preparation
+        match self.loaded.instances {
+            Instances::Snapshot(_) => Preparation::Snapshot,
+            Instances::ReadyAhead(_) => Preparation::ReadyAhead,
+        }
     }
 
     pub(crate) fn engine(&self) -> &Engine {
@@ -117,13 +123,18 @@ impl Policy {
         shadow: bool,
     ) -> PolicyReport {
         let start = Instant::now();
-        let limits = &self.source.limits;
-        let mut store = engine::store(
-            self.engine.pooled().0,
-            CallState::new(limits.memory_bytes),
-            limits.deadline,
-        );
-        let result = self.call(&mut store, handshake, attributes, revocation);
+        let limits = &self.limits;
+        let (mut store, world) = self.loaded.instances.take(limits);
+        let result = match world {
+            Ok(Ok(world)) => {
+                let state = store.data_mut();
+                state
+                    .give_handshake(handshake, attributes, revocation)
+                    .and_then(|handshake| world.call_evaluate(&mut store, handshake))
+            }
+            Ok(Err(detail)) => Ok(Err(detail)),
+            Err(error) => Err(error),
+        };
         let outcome = match result {
             Ok(Ok(verdict)) => checked(verdict, handshake.time),
             Ok(Err(detail)) => failed("policy-failed", &detail),
@@ -131,9 +142,9 @@ impl Policy {
         };
         let mut state = store.into_data();
         let lines = state.log.take();
-        log::forward(&self.source.name, &lines);
+        log::forward(&self.name, &lines);
         PolicyReport {
-            policy: self.source.name.clone(),
+            policy: self.name.clone(),
             digest: self.digest.clone(),
             shadow,
             outcome,
@@ -143,32 +154,12 @@ impl Policy {
             elapsed: start.elapsed(),
         }
     }
-
-    fn call(
-        &self,
-        store: &mut Store<CallState>,
-        handshake: &Arc<Handshake>,
-        attributes: &[Attribute],
-        revocation: &Arc<dyn Revocation>,
-    ) -> wasmtime::Result<Result<handshakes::Verdict, String>> {
-        let world = self.loaded.world.instantiate(&mut *store)?;
-        if self.loaded.preparation == Preparation::ReadyAhead {
-            let assets = load::wit_assets(&self.source.assets);
-            if let Err(detail) =
-                world.call_configure(&mut *store, &self.source.settings, &assets)?
-            {
-                return Ok(Err(detail));
-            }
-        }
-        let handshake = store.data_mut().give_handshake(handshake, attributes, revocation)?;
-        world.call_evaluate(&mut *store, handshake)
-    }
 }
 
 impl std::fmt::Debug for Policy {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Policy")
-            .field("name", &self.source.name)
+            .field("name", &self.name)
             .field("digest", &self.digest)
             .finish_non_exhaustive()
     }

@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use wasmtime::component::{Component, Linker, LinkerInstance, ResourceType, types::ComponentItem};
 
 use crate::bindings::PolicyWorldPre;
+use crate::engine::Engine;
 use crate::error::LoadError;
 use crate::host::CallState;
 
@@ -57,21 +58,15 @@ pub enum ImportStatus {
     },
 }
 
-/// Compiles a component with `compile`; what is none is told apart.
-pub(crate) fn compile(
-    policy: &str,
-    bytes: &[u8],
-    compile: impl FnOnce(&[u8]) -> wasmtime::Result<Component>,
-) -> Result<Component, LoadError> {
+/// Tells apart what is no component, or too large for one.
+pub(crate) fn check_bytes(policy: &str, bytes: &[u8]) -> Result<(), LoadError> {
     let policy = policy.to_owned();
     if bytes.len() > MAXIMUM_COMPONENT_BYTES {
         return Err(LoadError::ComponentTooLarge { policy, bytes: bytes.len() });
     }
     // The preamble's last two bytes tell a component (layer 1) from a core module (layer 0).
     let what = match bytes.get(..8) {
-        Some([0, b'a', b's', b'm', _, _, 1, 0]) => {
-            return compile(bytes).map_err(|source| LoadError::Invalid { policy, source });
-        }
+        Some([0, b'a', b's', b'm', _, _, 1, 0]) => return Ok(()),
         Some([0, b'a', b's', b'm', _, _, 0, 0]) => {
             "this is a core WebAssembly module (`wasm-tools component new` makes a component of one)"
         }
@@ -79,6 +74,19 @@ pub(crate) fn compile(
         Some(_) => "this is not WebAssembly",
     };
     Err(LoadError::NotAComponent { policy, what })
+}
+
+/// Compiles a component that passed [`check_bytes`].
+pub(crate) fn compile(engine: &Engine, policy: &str, bytes: &[u8]) -> Result<Component, LoadError> {
+    let policy = policy.to_owned();
+    engine.compile_for_loading(bytes).map_err(|source| {
+        // The one feature that tool chains use unless they are told not to.
+        if format!("{source:#}").contains("component model async") {
+            LoadError::Async { policy }
+        } else {
+            LoadError::Invalid { policy, source }
+        }
+    })
 }
 
 /// Whether a policy gets all that the component imports, and whether it exports what a policy must.

@@ -79,6 +79,7 @@ fn output(streams: &mut Interface<'_>) -> wasmtime::Result<()> {
             |mut store: Store<'_>, (this, bytes): (Resource<OutputStream>, Vec<u8>)| {
                 let state = store.data_mut();
                 let output = state.get(&this)?.0;
+                state.charge(bytes.len() as u64)?;
                 state.log.write(output, &bytes);
                 Ok((Ok::<_, StreamError>(()),))
             },

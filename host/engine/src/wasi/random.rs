@@ -41,7 +41,9 @@ pub(super) fn add_to_linker(linker: &mut Linker<CallState>) -> wasmtime::Result<
         random.func_wrap(
             bytes,
             |mut store: StoreContextMut<'_, CallState>, (length,): (u64,)| {
-                Ok((store.data_mut().random.bytes(length)?,))
+                let state = store.data_mut();
+                state.charge(length)?;
+                Ok((state.random.bytes(length)?,))
             },
         )?;
         random.func_wrap(number, |mut store: StoreContextMut<'_, CallState>, ()| {
