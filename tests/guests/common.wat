@@ -5,6 +5,8 @@
 (import "portcullis:policy/crypto@1.0.0" "verify-signature"
   (func $verify (param i32 i32 i32 i32 i32 i32 i32 i32 i32 i32) (result i32)))
 (import "portcullis:policy/handshakes@1.0.0" "[method]handshake.chain" (func $chain (param i32 i32)))
+(import "portcullis:policy/handshakes@1.0.0" "[method]handshake.peer-address" (func $peer_address (param i32 i32)))
+(import "portcullis:policy/handshakes@1.0.0" "[method]handshake.server-name" (func $server_name (param i32 i32)))
 (import "portcullis:policy/handshakes@1.0.0" "[method]handshake.time" (func $time (param i32) (result i64)))
 (import "portcullis:policy/handshakes@1.0.0" "[resource-drop]handshake" (func $drop_handshake (param i32)))
 (import "portcullis:policy/log@1.0.0" "message" (func $log (param i32 i32 i32 i32)))

@@ -27,9 +27,16 @@ pub struct Setup {
 /// A gate that listens. Ends when dropped.
 pub struct Gate {
     child: Child,
-    address: SocketAddr,
+    addresses: Addresses,
     lines: Receiver<Value>,
     setup: Setup,
+}
+
+/// Where a gate says that it listens.
+#[derive(Clone, Copy)]
+struct Addresses {
+    clients: SocketAddr,
+    metrics: Option<SocketAddr>,
 }
 
 impl Default for Setup {
@@ -82,11 +89,11 @@ impl Setup {
              certificate = \"server.pem\"\nprivate-key = \"server.key\"\n{sections}"
         );
         self.write("portcullis.toml", config);
-        let (child, lines, address) = self.run();
-        Gate { child, address, lines, setup: self }
+        let (child, lines, addresses) = self.run();
+        Gate { child, addresses, lines, setup: self }
     }
 
-    fn run(&self) -> (Child, Receiver<Value>, SocketAddr) {
+    fn run(&self) -> (Child, Receiver<Value>, Addresses) {
         let mut child = Command::new(binary())
             .args(["run", "--format", "json", "--log-format", "json", "--config"])
             .arg(self.path("portcullis.toml"))
@@ -99,8 +106,8 @@ impl Setup {
             .spawn()
             .unwrap_or_else(|error| panic!("{}: {error}", binary().display()));
         let lines = log_of(&mut child);
-        let address = listening(&mut child);
-        (child, lines, address)
+        let addresses = listening(&mut child);
+        (child, lines, addresses)
     }
 }
 
@@ -108,13 +115,19 @@ impl Gate {
     /// Where clients connect to.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
-        self.address
+        self.addresses.clients
     }
 
     /// Its process.
     #[must_use]
     pub fn process(&self) -> Process {
         Process::new(self.child.id())
+    }
+
+    /// Where it serves its metrics, if it was told to.
+    #[must_use]
+    pub fn metrics(&self) -> SocketAddr {
+        self.addresses.metrics.expect("a section [metrics]")
     }
 
     /// What it was started with.
@@ -133,7 +146,7 @@ impl Gate {
     pub fn start_again(&mut self) {
         let path = self.setup.path("portcullis.toml");
         let config = std::fs::read_to_string(&path).expect("a file");
-        let config = config.replace(ANY_ADDRESS, &self.address.to_string());
+        let config = config.replace(ANY_ADDRESS, &self.address().to_string());
         std::fs::write(path, config).expect("a file");
         (self.child, self.lines, _) = self.setup.run();
     }
@@ -147,6 +160,16 @@ impl Gate {
                 return line;
             }
         }
+    }
+}
+
+impl Gate {
+    /// Ends it as an operator does, and waits until it has put everything away. Its files stay.
+    pub fn stop(&mut self) {
+        let told = Command::new("kill").arg("-TERM").arg(self.child.id().to_string()).status();
+        assert!(told.expect("kill runs").success());
+        let ended = self.child.wait().expect("a process of ours");
+        assert!(ended.success(), "{ended}");
     }
 }
 
@@ -205,12 +228,13 @@ fn log_of(child: &mut Child) -> Receiver<Value> {
     lines
 }
 
-fn listening(child: &mut Child) -> SocketAddr {
+fn listening(child: &mut Child) -> Addresses {
     let mut line = String::new();
     let mut stdout = BufReader::new(child.stdout.take().expect("a pipe"));
     stdout.read_line(&mut line).expect("a line on standard output");
     let event: Value = serde_json::from_str(&line)
         .unwrap_or_else(|_| panic!("the gate did not start; it printed {line:?}"));
     assert_eq!(event["event"], "listening");
-    event["address"].as_str().and_then(|text| text.parse().ok()).expect("an address")
+    let address = |key: &str| event[key].as_str().and_then(|text| text.parse().ok());
+    Addresses { clients: address("address").expect("an address"), metrics: address("metrics") }
 }

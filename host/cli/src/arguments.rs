@@ -2,7 +2,7 @@
 
 mod policy;
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -40,6 +40,8 @@ pub(crate) enum Command {
     /// Make, build and inspect policies
     #[command(subcommand)]
     Policy(PolicyCommand),
+    /// Judge recorded handshakes again, and say whom this configuration would lock out or let in
+    Replay(Replay),
 }
 
 #[derive(Args, Debug)]
@@ -54,20 +56,56 @@ pub(crate) struct Setup {
 
 #[derive(Args, Debug)]
 pub(crate) struct Explain {
-    /// The certificates that a client would present, leaf first: PEM, with any number in a file, or DER
-    #[arg(required = true, value_name = "CERT")]
+    /// The certificates that a client would present, leaf first: files in PEM, DER or PKCS #12. Or HOST:PORT, where a
+    /// gate serves its metrics, for the handshake that it judged last (`metrics.last-handshake`)
+    #[arg(required_unless_present = "recorded", value_name = "CERT|HOST:PORT")]
     pub(crate) certificates: Vec<PathBuf>,
     #[command(flatten)]
     pub(crate) setup: Setup,
-    /// The time to judge at, as RFC 3339 (2026-11-24T12:00:00Z) or seconds since 1970; now by default
+    /// The time to judge at, as RFC 3339 (2026-11-24T12:00:00Z) or seconds since 1970; now by default, or when it was
+    /// recorded
     #[arg(long, value_name = "TIME", value_parser = crate::time::parse)]
     pub(crate) at: Option<i64>,
-    /// The client's address
-    #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:0")]
-    pub(crate) peer: SocketAddr,
-    /// The server name that the client asks for
+    /// The client's address; 127.0.0.1:0 by default, or what was recorded
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    pub(crate) peer: Option<SocketAddr>,
+    /// The server name that the client asks for; none by default, or what was recorded
     #[arg(long, value_name = "NAME")]
     pub(crate) server_name: Option<String>,
+    /// A file with the password of the PKCS #12 files; by default PORTCULLIS_PKCS12_PASSWORD, or none
+    #[arg(long, value_name = "FILE")]
+    pub(crate) password_file: Option<PathBuf>,
+    /// A recording, or a folder of them: the last handshake of it that the options below allow
+    #[arg(long, value_name = "FILE", conflicts_with = "certificates")]
+    pub(crate) recorded: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) which: Which,
+}
+
+/// Which recorded handshake is meant.
+#[derive(Args, Debug)]
+pub(crate) struct Which {
+    /// Of --recorded: a policy named the client so
+    #[arg(long, value_name = "NAME", requires = "recorded")]
+    pub(crate) principal: Option<String>,
+    /// Of --recorded: the serial number of the client's certificate, in hexadecimal
+    #[arg(long, value_name = "HEX", requires = "recorded")]
+    pub(crate) serial: Option<String>,
+    /// Of --recorded: the client came from this address
+    #[arg(long, value_name = "ADDRESS", requires = "recorded")]
+    pub(crate) from: Option<IpAddr>,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct Replay {
+    /// Recordings, or folders of them
+    #[arg(required = true, value_name = "FILES")]
+    pub(crate) recordings: Vec<PathBuf>,
+    #[command(flatten)]
+    pub(crate) setup: Setup,
+    /// Succeed although records are damaged: whom they are about is then left out of the answer
+    #[arg(long)]
+    pub(crate) skip_damaged: bool,
 }
 
 #[derive(Args, Debug)]

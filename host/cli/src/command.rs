@@ -4,5 +4,6 @@ pub(crate) mod check;
 pub(crate) mod connect;
 pub(crate) mod explain;
 pub(crate) mod policy;
+pub(crate) mod replay;
 pub(crate) mod run;
 pub(crate) mod test;

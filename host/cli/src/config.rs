@@ -35,6 +35,8 @@ pub(crate) struct Config {
     pub(crate) revocation: Option<RevocationOptions>,
     /// Without the section, no metrics are served.
     pub(crate) metrics: Option<MetricsSection>,
+    /// Without the section, no handshake is recorded.
+    pub(crate) recording: Option<RecordingSection>,
     #[serde(default)]
     pub(crate) http: HttpSection,
     #[serde(default)]
@@ -86,9 +88,25 @@ pub(crate) enum PagemapScanMode {
 }
 
 #[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub(crate) struct MetricsSection {
     pub(crate) address: SocketAddr,
+    /// Shows the certificates of the client that came last to whoever reaches the address.
+    #[serde(default)]
+    pub(crate) last_handshake: bool,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(crate) struct RecordingSection {
+    pub(crate) directory: PathBuf,
+    pub(crate) maximum_file_bytes: Option<u64>,
+    pub(crate) maximum_file_age_seconds: Option<u32>,
+    pub(crate) maximum_total_bytes: Option<u64>,
+    pub(crate) maximum_age_days: Option<u16>,
+    /// Whether what policies write to their log is recorded as well.
+    #[serde(default)]
+    pub(crate) log_lines: bool,
 }
 
 #[derive(Debug, Default, Deserialize)]

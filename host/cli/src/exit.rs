@@ -7,10 +7,12 @@ use std::process::ExitCode;
 pub(crate) enum Exit {
     /// Done, or accepted.
     Success,
-    /// A policy rejected, or the gate refused to the last.
+    /// A policy rejected, or would reject who came in; or the gate refused to the last.
     Rejected,
     /// A case of a suite failed.
     CaseFailed,
+    /// There is an answer, and not to all that was asked.
+    Incomplete,
 }
 
 impl From<Exit> for ExitCode {
@@ -18,6 +20,7 @@ impl From<Exit> for ExitCode {
         match exit {
             Exit::Success => Self::SUCCESS,
             Exit::Rejected | Exit::CaseFailed => Self::from(1),
+            Exit::Incomplete => Self::from(2),
         }
     }
 }

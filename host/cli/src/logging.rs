@@ -10,9 +10,10 @@ use crate::arguments::LogFormat;
 /// that names one of them brings that about.
 const ALWAYS: &str = "rmcp=warn,hyper=error";
 
-/// Starts logging. `PORTCULLIS_LOG` takes the directives of tracing-subscriber's `EnvFilter`; `info` by default.
-pub(crate) fn start(format: LogFormat) {
-    let directives = std::env::var("PORTCULLIS_LOG").unwrap_or_else(|_| "info".to_owned());
+/// Starts logging. `PORTCULLIS_LOG` takes the directives of tracing-subscriber's `EnvFilter`, in place of these.
+pub(crate) fn start(format: LogFormat, default_directives: &str) {
+    let directives =
+        std::env::var("PORTCULLIS_LOG").unwrap_or_else(|_| default_directives.to_owned());
     let filter = EnvFilter::new(format!("{ALWAYS},{directives}"));
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(stderr);
     match format {

@@ -8,6 +8,7 @@ mod exit;
 mod logging;
 mod metrics;
 mod policies;
+mod recording;
 mod report;
 mod revocation;
 mod servers;
@@ -20,13 +21,18 @@ use std::process::ExitCode;
 use clap::Parser as _;
 
 use crate::arguments::{Arguments, Command, OutputFormat};
-use crate::command::{check, connect, explain, policy, run, test};
+use crate::command::{check, connect, explain, policy, replay, run, test};
 use crate::diagnosis::Mistake;
 use crate::exit::Exit;
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    logging::start(arguments.log_format);
+    let directives = match &arguments.command {
+        // What policies log of thousands of handshakes was logged when they came.
+        Command::Replay(_) => "info,portcullis::policy=off",
+        _ => "info",
+    };
+    logging::start(arguments.log_format, directives);
     match execute(&arguments) {
         Ok(exit) => exit.into(),
         Err(error) => {
@@ -44,6 +50,7 @@ fn execute(arguments: &Arguments) -> anyhow::Result<Exit> {
         Command::Explain(explain) => explain::explain(explain, format.without_junit()?),
         Command::Connect(arguments) => connect::connect(arguments, format.without_junit()?),
         Command::Policy(command) => policy::policy(command, format.without_junit()?),
+        Command::Replay(replay) => replay::replay(replay, format.without_junit()?),
         Command::Test(test) => test::test(test, format),
     }
 }

@@ -3,11 +3,13 @@
 use std::convert::Infallible;
 use std::fmt;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use hyper::body::Incoming;
-use hyper::header::CONTENT_TYPE;
+use http_body_util::Full;
+use hyper::body::{Bytes, Incoming};
+use hyper::header::{CONTENT_TYPE, HeaderValue};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
@@ -24,10 +26,14 @@ use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::{Registry, Unit};
 use tokio::net::TcpListener;
 
+use crate::recording::{Keepers, LastHandshake, RecordingMetrics};
 use crate::revocation::Sources;
 
 /// From a scraper's arrival to the end of its request's headers.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
+/// Where the handshake that was judged last is to be had, as a recording.
+pub(crate) const LAST_HANDSHAKE: &str = "/handshakes/last";
+const OCTETS: &str = "application/octet-stream";
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 /// Counts clients, and writes each to the log.
@@ -88,17 +94,29 @@ impl RequestAuditor for Requests {
 }
 
 /// Serves `/metrics` at this address until the runtime ends, and says where.
+/// What is served, and where.
+#[derive(Debug)]
+struct Pages {
+    registry: Registry,
+    last: Option<LastHandshake>,
+}
+
+/// Serves `/metrics` at this address until the runtime ends, and says where; and `/handshakes/last`, where that is kept.
 pub(crate) async fn serve(
     address: SocketAddr,
     clients: &Clients,
     requests: &Requests,
     sources: Sources,
+    keepers: &Keepers,
 ) -> anyhow::Result<SocketAddr> {
     let mut registry = Registry::with_prefix("portcullis");
     registry.register("clients", "Clients that arrived, by how that ended", clients.0.clone());
     registry.register("requests", "Requests of clients, by how they ended", requests.0.clone());
     registry.register_collector(Box::new(Revocation { sources, clock: Clock::system() }));
-    let registry = std::sync::Arc::new(registry);
+    if let Some(recorder) = &keepers.recorder {
+        registry.register_collector(Box::new(RecordingMetrics(Arc::clone(recorder))));
+    }
+    let pages = Arc::new(Pages { registry, last: keepers.last.clone() });
     let listener = TcpListener::bind(address)
         .await
         .with_context(|| format!("cannot listen on `{address}`, which `metrics.address` names"))?;
@@ -110,9 +128,9 @@ pub(crate) async fn serve(
                 tokio::time::sleep(Duration::from_secs(1)).await;
                 continue;
             };
-            let registry = std::sync::Arc::clone(&registry);
+            let pages = Arc::clone(&pages);
             let service = service_fn(move |request| {
-                let response = answer(&request, &registry);
+                let response = answer(&request, &pages);
                 async move { Ok::<_, Infallible>(response) }
             });
             tokio::spawn(
@@ -126,20 +144,34 @@ pub(crate) async fn serve(
     Ok(local)
 }
 
-fn answer(request: &Request<Incoming>, registry: &Registry) -> Response<String> {
-    let mut response = Response::new(String::new());
-    if request.method() != Method::GET || request.uri().path() != "/metrics" {
-        *response.status_mut() = StatusCode::NOT_FOUND;
-        return response;
-    }
-    match text::encode(response.body_mut(), registry) {
-        Ok(()) => {
-            let kind = hyper::header::HeaderValue::from_static(OPEN_METRICS);
-            response.headers_mut().insert(CONTENT_TYPE, kind);
+fn answer(request: &Request<Incoming>, pages: &Pages) -> Response<Full<Bytes>> {
+    let page = match (request.method(), request.uri().path()) {
+        (&Method::GET, "/metrics") => metrics_page(&pages.registry),
+        (&Method::GET, LAST_HANDSHAKE) => match &pages.last {
+            Some(last) => {
+                last.file().map(|file| (OCTETS, file.into())).ok_or(StatusCode::NO_CONTENT)
+            }
+            None => Err(StatusCode::NOT_FOUND),
+        },
+        _ => Err(StatusCode::NOT_FOUND),
+    };
+    let mut response = Response::new(Full::default());
+    match page {
+        Ok((kind, body)) => {
+            response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(kind));
+            *response.body_mut() = Full::new(body);
         }
-        Err(fmt::Error) => *response.status_mut() = StatusCode::INTERNAL_SERVER_ERROR,
+        Err(status) => *response.status_mut() = status,
     }
     response
+}
+
+fn metrics_page(registry: &Registry) -> Result<(&'static str, Bytes), StatusCode> {
+    let mut page = String::new();
+    match text::encode(&mut page, registry) {
+        Ok(()) => Ok((OPEN_METRICS, Bytes::from(page))),
+        Err(fmt::Error) => Err(StatusCode::INTERNAL_SERVER_ERROR),
+    }
 }
 
 /// What is known of revocation, read at each scrape.

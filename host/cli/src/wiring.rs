@@ -43,6 +43,13 @@ pub(crate) fn server_identity(file: &ConfigFile) -> Result<ServerIdentity, Mista
         .map_err(|error| file.mistake(&listen.certificate, "listen", &error.to_string()))
 }
 
+/// The DNS names of the server's certificate; none where it cannot be read.
+pub(crate) fn server_names(file: &ConfigFile) -> Vec<String> {
+    let Ok(identity) = server_identity(file) else { return Vec::new() };
+    let names = identity.certificate().subject_alt_names().iter();
+    names.filter(|name| name.kind == "dns").map(|name| name.text.to_ascii_lowercase()).collect()
+}
+
 /// The MCP servers. Starts nothing.
 pub(crate) fn mcp(
     file: &ConfigFile,

@@ -47,6 +47,17 @@ impl RecordedAnswers {
     pub fn otherwise(self, status: RevocationStatus) -> Self {
         Self { otherwise: Some(status), ..self }
     }
+
+    /// What was recorded for this question, if anything.
+    #[must_use]
+    pub fn get(
+        &self,
+        subject: &Certificate,
+        issuer: &Certificate,
+        source: &str,
+    ) -> Option<&RevocationAnswer> {
+        self.answers.get(&(*subject.sha256(), *issuer.sha256(), source.to_owned()))
+    }
 }
 
 impl Revocation for RecordedAnswers {
@@ -57,8 +68,7 @@ impl Revocation for RecordedAnswers {
         source: &str,
         time: Timestamp,
     ) -> RevocationAnswer {
-        let question = (*subject.sha256(), *issuer.sha256(), source.to_owned());
-        self.answers.get(&question).cloned().unwrap_or_else(|| {
+        self.get(subject, issuer, source).cloned().unwrap_or_else(|| {
             let status = self.otherwise.unwrap_or(RevocationStatus::Unknown);
             let known = status != RevocationStatus::Unknown;
             RevocationAnswer {

@@ -82,7 +82,12 @@ impl Options {
         }
     }
 
-    fn check(&self) -> Result<(), RecordingError> {
+    /// Whether the limits can be kept together.
+    ///
+    /// # Errors
+    ///
+    /// When they contradict each other.
+    pub fn check(&self) -> Result<(), RecordingError> {
         let wrong = |problem: String| Err(RecordingError::Options(problem));
         let smallest = 2 * MAXIMUM_RECORD_BYTES as u64;
         if self.maximum_file_bytes < smallest {

@@ -37,10 +37,10 @@ pub struct PolicyIdentity {
     pub step: u32,
     /// Whether it is asked and never decides.
     pub shadow: bool,
-    /// SHA-256 of the component.
-    pub component_sha256: [u8; 32],
-    /// SHA-256 of the settings, as the JSON text that the policy was configured with.
-    pub settings_sha256: [u8; 32],
+    /// SHA-256 of the component, in lower-case hexadecimal.
+    pub component_sha256: String,
+    /// SHA-256 of the settings, as the JSON text that the policy was configured with, in lower-case hexadecimal.
+    pub settings_sha256: String,
     /// What it was configured with.
     pub assets: Vec<AssetIdentity>,
 }
@@ -50,8 +50,8 @@ pub struct PolicyIdentity {
 pub struct AssetIdentity {
     /// Its name.
     pub name: String,
-    /// SHA-256 of its content.
-    pub sha256: [u8; 32],
+    /// SHA-256 of its content, in lower-case hexadecimal.
+    pub sha256: String,
 }
 
 /// One judged handshake.

@@ -8,8 +8,12 @@ use webpki::KeyUsage;
 use crate::bundles::Bundles;
 use crate::codes;
 use crate::id::SpiffeId;
+use crate::pattern::Pattern;
 use crate::settings::Settings;
 use crate::svid;
+
+/// Patterns that the detail of a rejection names.
+const PATTERNS_SHOWN: usize = 5;
 
 /// The rule with all that it goes by.
 #[derive(Debug)]
@@ -88,10 +92,24 @@ impl Rule {
     fn check_allowed(&self, id: &SpiffeId) -> Result<(), Rejection> {
         match &self.settings.patterns {
             Some(patterns) if !patterns.iter().any(|pattern| pattern.matches(id)) => {
-                let detail = format!("no pattern matches `{id}`");
+                let detail = format!("no pattern matches `{id}`: {}", some_of(patterns));
                 Err(Rejection::new(codes::SPIFFE_ID_NOT_ALLOWED, detail))
             }
             _ => Ok(()),
         }
     }
+}
+
+/// The first patterns, and how many there are more.
+fn some_of(patterns: &[Pattern]) -> String {
+    let shown: Vec<String> = patterns
+        .iter()
+        .take(PATTERNS_SHOWN)
+        .map(|pattern| format!("`{}`", pattern.text()))
+        .collect();
+    let more = match patterns.len().saturating_sub(PATTERNS_SHOWN) {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    format!("{}{more}", shown.join(", "))
 }

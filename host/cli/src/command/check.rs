@@ -11,7 +11,7 @@ use crate::config::{ConfigFile, Mode};
 use crate::exit::Exit;
 use crate::policies::load_chain;
 use crate::report::{self, Table};
-use crate::{revocation, servers, wiring};
+use crate::{recording, revocation, servers, wiring};
 
 #[derive(Serialize)]
 struct Report {
@@ -62,6 +62,7 @@ pub(crate) fn check(setup: &Setup, format: Format) -> anyhow::Result<Exit> {
         load_chain(&file, &setup.plugins, revocation::offline(&file)?, Metering::Time)?;
     let identity = wiring::server_identity(&file)?;
     wiring::mcp(&file, &identity, Arc::new(TracingRequestAuditor))?;
+    recording::options(&file)?;
     let report = Report {
         listen: file.config.listen.address.to_string(),
         server_certificate: identity.certificate().subject(),

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use anyhow::Context as _;
-use portcullis_engine::{Chain, Clock, Decision, Handshake, Metering};
+use portcullis_engine::{Chain, Clock, Metering};
 use portcullis_gate::{Ended, Gate};
 use serde::Serialize;
 
@@ -13,6 +13,7 @@ use crate::config::ConfigFile;
 use crate::exit::Exit;
 use crate::metrics::{self, Clients, Requests};
 use crate::policies::load_chain;
+use crate::recording::{self, Keepers, KeptJudge, LastHandshake};
 use crate::revocation::{self, Sources, Watching};
 use crate::{report, signals, wiring};
 
@@ -51,7 +52,8 @@ async fn serve(
     let identity = wiring::server_identity(file)?;
     let requests = Requests::default();
     let mcp = wiring::mcp(file, &identity, Arc::new(requests.clone()))?;
-    let judge = move |handshake: &Handshake| -> Decision { chain.decide(handshake) };
+    let keepers = keepers(file)?;
+    let judge = KeptJudge::new(chain, Arc::new(revocation.clone()), keepers.clone());
     let shutdown = signals::shutdown()?;
     let clients = Clients::default();
     let gate = Gate::bind(
@@ -64,7 +66,9 @@ async fn serve(
     .await?;
     let metrics = match &file.config.metrics {
         Some(section) => {
-            Some(metrics::serve(section.address, &clients, &requests, revocation.clone()).await?)
+            let address = section.address;
+            let sources = revocation.clone();
+            Some(metrics::serve(address, &clients, &requests, sources, &keepers).await?)
         }
         None => None,
     };
@@ -79,6 +83,16 @@ async fn serve(
         }
     }
     Ok(Exit::Success)
+}
+
+/// Who keeps what is judged.
+fn keepers(file: &ConfigFile) -> anyhow::Result<Keepers> {
+    let shown = file.config.metrics.as_ref().is_some_and(|section| section.last_handshake);
+    Ok(Keepers {
+        recorder: recording::start(file)?,
+        last: shown.then(LastHandshake::default),
+        log_lines: file.config.recording.as_ref().is_some_and(|section| section.log_lines),
+    })
 }
 
 fn announce(

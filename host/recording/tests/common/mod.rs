@@ -15,9 +15,9 @@ pub fn policies() -> Arc<[PolicyIdentity]> {
         name: "ca-chain".to_owned(),
         step: 0,
         shadow: false,
-        component_sha256: [1; 32],
-        settings_sha256: [2; 32],
-        assets: vec![AssetIdentity { name: "anchors".to_owned(), sha256: [3; 32] }],
+        component_sha256: "01".repeat(32),
+        settings_sha256: "02".repeat(32),
+        assets: vec![AssetIdentity { name: "anchors".to_owned(), sha256: "03".repeat(32) }],
     }])
 }
 
