@@ -47,6 +47,13 @@ impl Folder {
         Self { folder, issued }
     }
 
+    /// A chain that accepts everyone.
+    fn accepting() -> Self {
+        let folder = Self::new(r#"["any"]"#, "", &alice());
+        std::fs::write(folder.path("any.wasm"), guest::policy_from("")).expect("written");
+        folder
+    }
+
     /// The chain of `ca-chain` alone.
     fn trusting(profile: &Profile) -> Self {
         Self::new("[\"ca-chain\"]", TRUSTING, profile)
@@ -58,6 +65,11 @@ impl Folder {
 
     fn explain(&self, arguments: &[&str]) -> (Option<i32>, Value) {
         json_of(&run(self.folder.path(), &components(), arguments, None))
+    }
+
+    /// With the components of the folder.
+    fn explain_here(&self, arguments: &[&str]) -> (Option<i32>, Value) {
+        json_of(&run(self.folder.path(), Path::new("."), arguments, None))
     }
 
     /// A PKCS #12 file made by openssl.
@@ -100,7 +112,7 @@ fn alice() -> Profile {
 
 #[test]
 fn pem_der_and_pkcs12_are_the_same_certificate_to_it() {
-    let folder = Folder::trusting(&alice());
+    let folder = Folder::accepting();
     std::fs::write(folder.path("password"), format!("{PASSWORD}\nand more\n")).expect("written");
     folder.pkcs12("modern.p12", PASSWORD, &[]);
     folder.pkcs12("legacy.p12", PASSWORD, &["-legacy"]);
@@ -113,7 +125,7 @@ fn pem_der_and_pkcs12_are_the_same_certificate_to_it() {
         ("legacy.p12", &password),
         ("open.p12", &[]),
     ] {
-        let (code, explained) = folder.explain(&[&[file, "--at", NOW], options].concat());
+        let (code, explained) = folder.explain_here(&[&[file, "--at", NOW], options].concat());
         assert_eq!(code, Some(0), "{file}: {explained:#}");
         assert_eq!(explained["certificates"][0]["sha256"], folder.issued.sha256_hex(), "{file}");
         assert_eq!(explained["remedy"], Value::Null);
@@ -122,10 +134,10 @@ fn pem_der_and_pkcs12_are_the_same_certificate_to_it() {
 
 #[test]
 fn the_password_of_a_pkcs12_file_may_come_from_the_environment_and_is_never_shown() {
-    let folder = Folder::trusting(&alice());
+    let folder = Folder::accepting();
     folder.pkcs12("client.p12", PASSWORD, &[]);
     let explain = |password| {
-        run(folder.folder.path(), &components(), &["client.p12", "--at", NOW], Some(password))
+        run(folder.folder.path(), Path::new("."), &["client.p12", "--at", NOW], Some(password))
     };
     assert_eq!(explain(PASSWORD).status.code(), Some(0));
     let wrong = explain("a guess");
@@ -136,13 +148,13 @@ fn the_password_of_a_pkcs12_file_may_come_from_the_environment_and_is_never_show
 
 #[test]
 fn a_damaged_pkcs12_file_and_one_without_a_key_are_refused() {
-    let folder = Folder::trusting(&alice());
+    let folder = Folder::accepting();
     folder.pkcs12("whole.p12", "", &[]);
     let whole = std::fs::read(folder.path("whole.p12")).expect("a file");
     std::fs::write(folder.path("cut.p12"), &whole[..whole.len() / 2]).expect("written");
     folder.pkcs12("keyless.p12", "", &["-nokeys"]);
     for file in ["cut.p12", "keyless.p12"] {
-        let (code, error) = folder.explain(&[file]);
+        let (code, error) = folder.explain_here(&[file]);
         assert_eq!(code, Some(2), "{file}: {error:#}");
         assert_eq!(error["error"]["file"], file);
     }
@@ -183,7 +195,7 @@ fn several_things_that_must_change_together_are_found_one_after_the_other() {
     }
     // 2026-11-18T03:00:00Z
     let arguments = ["client.pem", "--at", "1794970800"];
-    let (code, explained) = json_of(&run(folder.folder.path(), Path::new("."), &arguments, None));
+    let (code, explained) = folder.explain_here(&arguments);
     assert_eq!((code, &explained["code"]), (Some(1), &json!("closed")), "{explained:#}");
     assert_eq!(explained["remedy"]["still"], Value::Null, "{explained:#}");
     let changes = json!([

@@ -5,7 +5,9 @@ use std::path::Path;
 use std::process::{Command, Output};
 
 use portcullis_pki::{Authority, Profile, write_private, write_public};
-use portcullis_recording::{FileHeader, Record, RecordedDecision, RecordedVerdict, file_of_one};
+use portcullis_recording::{
+    FileHeader, Reader, Record, RecordedDecision, RecordedVerdict, file_of_one,
+};
 use portcullis_tests::{guest, judge};
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -85,6 +87,34 @@ fn what_is_no_recording_of_this_version_exits_with_2_and_is_named() {
         assert_eq!(output.status.code(), Some(2), "{report:#}");
         assert_eq!((&report["judged"], &report["damaged"]), (&json!(0), &json!(1)));
         assert_eq!(report["damages"][0]["file"], name);
+    }
+}
+
+#[test]
+fn a_damaged_record_is_named_and_costs_no_other() {
+    let folder = folder();
+    let one = recording();
+    let mut reader = Reader::new(&one[..]).expect("a recording");
+    let start = reader.next().expect("a record").expect("whole").offset;
+    let record = &one[usize::try_from(start).expect("small")..];
+    let whole = [&one[..], record, record].concat();
+    let mut damaged = whole.clone();
+    damaged[one.len() + record.len() - 1] ^= 1;
+    std::fs::write(folder.path().join("whole"), &whole).expect("written");
+    std::fs::write(folder.path().join("flipped"), &damaged).expect("written");
+    std::fs::write(folder.path().join("torn"), &whole[..whole.len() - 1]).expect("written");
+
+    let report = json_of(&replay(folder.path(), &["whole"]));
+    assert_eq!((&report["judged"], &report["damaged"]), (&json!(3), &json!(0)));
+    for (file, offset) in [("flipped", one.len()), ("torn", one.len() + record.len())] {
+        let output = replay(folder.path(), &["whole", file]);
+        let report = json_of(&output);
+        assert_eq!(output.status.code(), Some(2), "{report:#}");
+        assert_eq!((&report["judged"], &report["damaged"]), (&json!(5), &json!(1)), "{report:#}");
+        assert_eq!(report["damages"][0]["file"], file);
+        assert_eq!(report["damages"][0]["offset"], offset);
+        let skipping = replay(folder.path(), &["whole", file, "--skip-damaged"]);
+        assert_eq!(skipping.status.code(), Some(1), "the others lose access");
     }
 }
 

@@ -145,7 +145,8 @@ impl Recorder {
         let queued = self.shared.queued_bytes.fetch_add(bytes, Ordering::Relaxed);
         let job = Job { policies: Arc::clone(policies), content };
         let room = queued.saturating_add(bytes) <= MAXIMUM_QUEUED_BYTES;
-        if !room || !self.queue.as_ref().is_some_and(|queue| queue.try_send(job).is_ok()) {
+        let taken = |queue: &SyncSender<Job>| queue.try_send(job).is_ok();
+        if !(room && self.queue.as_ref().is_some_and(taken)) {
             self.shared.queued_bytes.fetch_sub(bytes, Ordering::Relaxed);
             self.shared.dropped.fetch_add(1, Ordering::Relaxed);
         }

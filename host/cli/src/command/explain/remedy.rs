@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use portcullis_engine::{
-    Certificate, Chain, Decision, Handshake, Outcome, Rejection, Revocation, RevocationAnswer,
+    Certificate, Chain, Decision, Handshake, Outcome, RecordedAnswers, Rejection, Revocation,
     RevocationStatus, Timestamp, Verdict,
 };
 use serde::Serialize;
@@ -190,7 +190,8 @@ impl<'a> Search<'a> {
         if of.is_empty() {
             return None;
         }
-        let revocation: Arc<dyn Revocation> = Arc::new(AllGood);
+        let good = RecordedAnswers::default().otherwise(RevocationStatus::Good);
+        let revocation: Arc<dyn Revocation> = Arc::new(good);
         Some((Change::Revocation { of }, Question { revocation, ..question.clone() }))
     }
 
@@ -243,28 +244,5 @@ fn rejection(decision: &Decision) -> Option<Rejection> {
     match &decision.verdict {
         Verdict::Accept(_) => None,
         Verdict::Reject(rejection) => Some(rejection.clone()),
-    }
-}
-
-/// A source for which every certificate is good as of now.
-struct AllGood;
-
-impl Revocation for AllGood {
-    fn check(
-        &self,
-        _: &Certificate,
-        _: &Certificate,
-        source: &str,
-        time: Timestamp,
-    ) -> RevocationAnswer {
-        RevocationAnswer {
-            status: RevocationStatus::Good,
-            source: source.to_owned(),
-            detail: String::new(),
-            revoked_at: None,
-            this_update: Some(time),
-            next_update: None,
-            pending: false,
-        }
     }
 }
