@@ -96,6 +96,72 @@ pub fn curl(gate: &Gate, version: Tls, identity: Option<&Identity>) -> Option<u8
     alert
 }
 
+/// What came back for a request.
+#[derive(Clone, Debug)]
+pub struct Reply {
+    /// The status.
+    pub status: u16,
+    /// The headers, in lower case.
+    pub headers: Vec<(String, String)>,
+    /// The body as text.
+    pub body: String,
+}
+
+impl Reply {
+    /// A header's value.
+    #[must_use]
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
+    }
+}
+
+/// Posts a message with `curl`, with these headers added to those that MCP wants.
+#[must_use]
+pub fn post(
+    gate: &Gate,
+    path: &str,
+    identity: &Identity,
+    headers: &[(&str, &str)],
+    message: &Value,
+) -> Reply {
+    let mut command = Command::new("curl");
+    command
+        .env("OPENSSL_CONF", script("openssl.cnf"))
+        .args(["--silent", "--show-error", "--noproxy", "*", "--include", "--http1.1"])
+        .args(["--header", "content-type: application/json"])
+        .args(["--header", "accept: application/json, text/event-stream"])
+        .args(["--data-binary", "@-"])
+        .arg("--cacert")
+        .arg(gate.setup().ca())
+        .arg("--cert")
+        .arg(&identity.chain)
+        .arg("--key")
+        .arg(&identity.key)
+        .arg(format!("https://{}{path}", gate.address()));
+    for (name, value) in headers {
+        command.args(["--header", &format!("{name}: {value}")]);
+    }
+    let mut child = command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap_or_else(|error| panic!("{command:?}: {error}"));
+    let mut stdin = child.stdin.take().expect("a pipe");
+    std::io::Write::write_all(&mut stdin, message.to_string().as_bytes()).expect("it reads");
+    drop(stdin);
+    let output = child.wait_with_output().expect("the client ends");
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    let said = String::from_utf8_lossy(&output.stderr);
+    let (head, body) = text.split_once("\r\n\r\n").unwrap_or_else(|| panic!("no answer: {said}"));
+    let mut lines = head.lines();
+    let status = lines.next().and_then(|line| line.split(' ').nth(1)?.parse().ok());
+    let headers = lines
+        .filter_map(|line| line.split_once(": "))
+        .map(|(name, value)| (name.to_ascii_lowercase(), value.to_owned()));
+    Reply { status: status.expect("a status"), headers: headers.collect(), body: body.to_owned() }
+}
+
 /// An MCP client of an SDK.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum McpClient {

@@ -1,6 +1,6 @@
 //! The real binary, started with a configuration of its own.
 
-use std::io::{BufRead as _, BufReader};
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -118,6 +118,17 @@ impl Gate {
         self.addresses.clients
     }
 
+    /// What it tells Prometheus.
+    #[must_use]
+    pub fn scraped(&self) -> String {
+        let mut stream = std::net::TcpStream::connect(self.metrics()).expect("it listens");
+        let request = "GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
+        stream.write_all(request.as_bytes()).expect("it reads");
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).expect("an answer");
+        answer
+    }
+
     /// Its process.
     #[must_use]
     pub fn process(&self) -> Process {
@@ -149,6 +160,17 @@ impl Gate {
         let config = config.replace(ANY_ADDRESS, &self.address().to_string());
         std::fs::write(path, config).expect("a file");
         (self.child, self.lines, _) = self.setup.run();
+    }
+
+    /// The line of the next request that is over or opens a stream. Lines of clients in between are left out.
+    #[must_use]
+    pub fn next_request(&self) -> Value {
+        loop {
+            let line = self.lines.recv_timeout(PATIENCE).expect("another line in the log");
+            if line["target"] == "portcullis::request" {
+                return line;
+            }
+        }
     }
 
     /// The audit line of the next client. A test that counts on the order has its clients come one by one.

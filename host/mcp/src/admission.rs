@@ -103,8 +103,8 @@ fn call(
     Ok(Some(call))
 }
 
-/// A request gets a JSON-RPC error for its answer, with status 200 as MCP wants it for an answer: clients throw away what
-/// comes with another. For anything else there is no such answer, and the status says it.
+/// A request gets a JSON-RPC error for its answer, with status 200 as MCP wants it for an answer: to the PyPI package
+/// `mcp` 1 any other status is the end of the whole connection. For anything else there is no such answer, and the status says it.
 fn not_allowed(server: &str, call: Option<&Call>, grants: &Grants<'_>) -> Response<Body> {
     let text = match call {
         Some(Call { needs: Needs::Things(things), .. }) if grants.server() => {

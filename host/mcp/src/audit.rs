@@ -7,7 +7,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::Response;
+use http::{Response, StatusCode};
 use http_body_util::BodyExt;
 use hyper::body::{Body as _, Frame, SizeHint};
 use portcullis_engine::printable;
@@ -180,12 +180,14 @@ impl Ongoing {
     }
 
     /// The answer, with the record of the request on its end.
-    pub(crate) fn answered(mut self, response: Response<Body>, is_endless: bool) -> Response<Body> {
+    pub(crate) fn answered(mut self, response: Response<Body>) -> Response<Body> {
         let status = response.status();
         let (mut parts, body) = response.into_parts();
         self.record.status = Some(status.as_u16());
         self.record.code = parts.extensions.remove::<Because>().map(|because| because.0);
-        if is_endless {
+        let is_stream = self.record.http_method == "GET"
+            || self.record.known_method == Some("subscriptions/listen");
+        if is_stream && status == StatusCode::OK && self.record.code.is_none() {
             self.write(RequestOutcome::Opened);
             self.record.outcome = RequestOutcome::Abandoned;
         }

@@ -224,7 +224,7 @@ impl Inner {
         if is_endless {
             response = response.map(|body| Until::new(body, shutdown).boxed());
         }
-        ongoing.answered(response, is_endless)
+        ongoing.answered(response)
     }
 
     async fn answer(
