@@ -60,6 +60,7 @@ mod sessions;
 mod sse;
 mod stall;
 mod stdio;
+mod unread;
 mod upstream;
 
 pub use audit::{RequestAuditor, RequestOutcome, RequestRecord, TracingRequestAuditor};

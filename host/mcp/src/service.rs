@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::Bytes;
 use http::request::Parts;
-use http::{Method, Request, Response, StatusCode};
+use http::{Method, Request, Response, StatusCode, Version};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
@@ -31,6 +31,7 @@ use crate::origin;
 use crate::reply::{self, Body};
 use crate::sse::{Endless, Until};
 use crate::stall::Unstalled;
+use crate::unread::Unread;
 use crate::{stdio, upstream};
 
 /// Where the built-in server is.
@@ -158,11 +159,19 @@ impl McpService {
         IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
         let asked = Arc::new(AtomicBool::new(false));
-        let service = service_fn(|request| {
+        let unread = Unread::new(self.0.options.write_timeout);
+        let service = service_fn(|request: Request<Incoming>| {
             asked.store(true, Ordering::Relaxed);
             let (service, caller) = (Arc::clone(&self.0), Arc::clone(&caller));
-            let shutdown = shutdown.clone();
-            async move { Ok::<_, Infallible>(service.handle(request, &caller, shutdown).await) }
+            let (shutdown, unread) = (shutdown.clone(), Arc::clone(&unread));
+            let watched = request.version() == Version::HTTP_2;
+            async move {
+                let response = service.handle(request, &caller, shutdown).await;
+                Ok::<_, Infallible>(match watched {
+                    true => response.map(|body| unread.watch(body).boxed()),
+                    false => response,
+                })
+            }
         });
         let builder = http(&self.0.options);
         let io = TokioIo::new(Unstalled::new(io, self.0.options.write_timeout));
@@ -177,6 +186,7 @@ impl McpService {
             end = connection.as_mut() => end,
             // The header timeout of HTTP begins when it is known which version a client speaks.
             () = first_request => return tracing::debug!("a client made no request in time"),
+            () = unread.too_long() => return tracing::debug!("a client does not take an answer"),
             () = shutdown.cancelled() => {
                 connection.as_mut().graceful_shutdown();
                 match tokio::time::timeout(self.0.options.drain_timeout, connection).await {

@@ -12,8 +12,8 @@ use common::upstream::*;
 use common::*;
 use http::{Request, StatusCode};
 use http_body_util::{BodyExt, Full};
-use hyper::client::conn::http1;
-use hyper_util::rt::TokioIo;
+use hyper::client::conn::{http1, http2};
+use hyper_util::rt::{TokioExecutor, TokioIo};
 use portcullis_mcp::{Caller, McpService, Options};
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
@@ -198,6 +198,40 @@ async fn a_client_that_does_not_read_is_let_go() {
     assert_eq!(f.requests.next_end().await, (200, "abandoned", ""));
     drop(flooding);
     driving.abort();
+}
+
+/// Its connection goes on: only one answer is left where it is.
+#[tokio::test]
+async fn a_client_that_does_not_take_an_answer_over_http2_is_let_go() {
+    let mut f = fixture(|options| options.write_timeout = Duration::from_millis(100)).await;
+    let session = f.client.initialize(HOSTILE).await;
+    f.requests.next().await;
+    let (near, far) = tokio::io::duplex(1024 * 1024);
+    let served = tokio::spawn(serve(f.service.clone(), far, caller(0xa1, "alice")));
+    let mut http2 = http2::Builder::new(TokioExecutor::new());
+    let handshake = http2.initial_stream_window_size(1024).handshake(TokioIo::new(near));
+    let (mut sender, connection) = handshake.await.unwrap();
+    let driving = tokio::spawn(connection);
+    let flood: Request<Full<Bytes>> = post(HOSTILE, &session, &request(1, "flood"));
+    let flooding = sender.send_request(flood).await.unwrap();
+    soon(served).await.unwrap();
+    assert_eq!(f.requests.next_end().await, (200, "abandoned", ""));
+    drop(flooding);
+    driving.abort();
+}
+
+#[tokio::test]
+async fn a_stream_of_subscriptions_is_noted_when_it_begins() {
+    let mut f = fixture(|_| {}).await;
+    let listen = request(1, "subscriptions/listen");
+    let (_events, answer) = stream();
+    let (_response, _) =
+        tokio::join!(f.client.post(REMOTE, "", &listen), f.upstream.answers(answer));
+    let record = f.requests.next().await;
+    assert_eq!(
+        (record.outcome.as_str(), record.method_class()),
+        ("opened", "subscriptions/listen")
+    );
 }
 
 async fn serve(service: McpService, io: tokio::io::DuplexStream, caller: Arc<Caller>) {
