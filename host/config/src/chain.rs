@@ -61,7 +61,7 @@ pub struct PolicySection {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(
     untagged,
-    expecting = "a file's path; in a suite also { certificates = [\"NAME\", …] } or { text = \"…\" }"
+    expecting = "expected a file's path; in a suite also { certificates = [\"NAME\", …] } or { text = \"…\" }"
 )]
 pub enum AssetSource {
     /// A file.

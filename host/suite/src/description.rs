@@ -1,5 +1,6 @@
 //! From the description of a certificate to what is written in it.
 
+use portcullis_config::time;
 use portcullis_engine::{Timestamp, sha256};
 use portcullis_pki::{AltName, Extension, KeyUsage, PathLength, Profile, Validity, oid};
 
@@ -12,18 +13,22 @@ const DAY: i64 = 24 * HOUR;
 /// What the certificate of this name says, at the suite's time.
 ///
 /// # Errors
-/// An attribute of the subject is unknown.
+/// An attribute of the subject is unknown, or the validity ends before it begins.
 pub(crate) fn profile(
     name: &str,
     section: &CertificateSection,
     base: Timestamp,
 ) -> Result<Profile, String> {
     let (before, after) = if section.ca { (-30 * DAY, 365 * DAY) } else { (-HOUR, 22 * HOUR) };
-    let time = |given: Option<Moment>, default| given.unwrap_or(Moment::After(default)).from(base);
+    let at = |given: Option<Moment>, default| given.unwrap_or(Moment::After(default)).from(base);
     let validity = Validity {
-        not_before: time(section.not_before, before),
-        not_after: time(section.not_after, after),
+        not_before: at(section.not_before, before),
+        not_after: at(section.not_after, after),
     };
+    if validity.not_after < validity.not_before {
+        let (first, last) = (time::format(validity.not_before), time::format(validity.not_after));
+        return Err(format!("`not-after`, {last}, is before `not-before`, {first}"));
+    }
     let mut profile = match section.ca {
         true => Profile::authority(name, validity),
         false => Profile::client(name, validity),

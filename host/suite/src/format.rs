@@ -60,7 +60,7 @@ pub(crate) struct CaseSection {
 
 /// One text, or a list.
 #[derive(Clone, Debug, Deserialize)]
-#[serde(untagged, expecting = "a text, or a list of texts")]
+#[serde(untagged, expecting = "expected a text, or a list of texts")]
 pub(crate) enum OneOrMany {
     One(String),
     Many(Vec<String>),
@@ -76,7 +76,10 @@ impl OneOrMany {
 }
 
 #[derive(Debug, Deserialize)]
-#[serde(untagged, expecting = "true, or { principal, attributes, valid-until }, each optional")]
+#[serde(
+    untagged,
+    expecting = "expected true, or { principal, attributes, valid-until }, each optional"
+)]
 pub(crate) enum Accept {
     Plain(bool),
     Compared(Accepted),
@@ -94,7 +97,7 @@ pub(crate) struct Accepted {
 #[derive(Debug, Deserialize)]
 #[serde(
     untagged,
-    expecting = "a rejection code, or { code, policy, detail }, of which only `code` is required"
+    expecting = "expected a rejection code, or { code, policy, detail }, of which only `code` is required"
 )]
 pub(crate) enum Reject {
     Code(String),
@@ -195,7 +198,7 @@ pub(crate) struct CertificateSection {
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(
     untagged,
-    expecting = "a common name, or a table of `common-name`, `organization`, `organizational-unit`, `country` and \
+    expecting = "expected a common name, or a table of `common-name`, `organization`, `organizational-unit`, `country` and \
                  dotted object identifiers"
 )]
 pub(crate) enum Subject {

@@ -16,7 +16,7 @@ pub(crate) enum Moment {
 #[derive(Deserialize)]
 #[serde(
     untagged,
-    expecting = "a time as RFC 3339 (2026-01-15T12:00:00Z), or relative to the suite's (\"+2h\")"
+    expecting = "expected a time as RFC 3339 (2026-01-15T12:00:00Z), or relative to the suite's (\"+2h\")"
 )]
 enum Raw {
     Text(String),
