@@ -184,6 +184,43 @@ fn update_writes_what_was_got_and_leaves_the_rest_as_it_is() {
 }
 
 #[test]
+fn update_keeps_the_comments_within_and_above_an_expectation() {
+    let suite = "chain = [\"gate\"] # one
+[policies.gate]
+component = \"gate.wasm\"
+[certificates.expired]
+
+# two
+[[case]] # three
+name = \"one\" # four
+present = \"expired\"
+[case.reject] # five
+# six
+code = \"revoked\" # seven
+# eight
+policy = \"gate\"
+[[case.revocation]] # nine
+certificate = \"expired\"
+source = \"crl\"
+status = \"good\"
+
+[[case]]
+name = \"two\"
+# ten
+accept = true # eleven
+present = \"expired\"
+";
+    let folder = Folder::new(suite);
+    assert_exit(&folder.test(&["--update", "--yes"]), 0);
+    let updated = folder.suite();
+    let expected = suite
+        .replace("\"revoked\"", "\"expired\"")
+        .replace("accept = true # eleven\npresent = \"expired\"\n", "present = \"expired\"\n# ten\nreject = { code = \"expired\", policy = \"gate\" } # eleven\n")
+        .replace("name = \"two\"\n# ten\n", "name = \"two\"\n");
+    assert_eq!(updated, expected);
+}
+
+#[test]
 fn update_turns_a_rejection_into_an_acceptance_with_what_was_established() {
     let suite = "chain = [\"pin-list\"]\n[policies.pin-list]\ncomponent = \"pin-list.wasm\"\n\
                  assets = { pins = { text = \"spki-sha256 {{spki-sha256:client}} label=x\" } }\n\

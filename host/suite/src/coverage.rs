@@ -111,7 +111,7 @@ impl Seen {
         };
         let (mut number, mut missing) = (0, Vec::new());
         for (key, property) in properties {
-            let values = property.get("enum").and_then(Value::as_array);
+            let values = listed_values(property);
             let given: Vec<Option<&Value>> =
                 self.settings.iter().map(|settings| settings.get(key)).collect();
             match values {
@@ -124,12 +124,24 @@ impl Seen {
                 Some(values) => {
                     number += values.len();
                     let default = property.get("default");
-                    let had = |value| given.iter().any(|given| given.or(default) == Some(value));
+                    let had =
+                        |value: &Value| given.iter().any(|one| one.or(default) == Some(value));
                     let missed = values.iter().filter(|value| !had(value));
                     missing.extend(missed.map(|value| format!("{key} = {value}")));
                 }
             }
         }
         (number, missing)
+    }
+}
+
+/// The values of a setting that has only a few.
+fn listed_values(property: &Value) -> Option<Vec<Value>> {
+    match (property.get("enum"), property.get("type")) {
+        (Some(Value::Array(values)), _) => Some(values.clone()),
+        (_, Some(Value::String(kind))) if kind == "boolean" => {
+            Some(vec![true.into(), false.into()])
+        }
+        _ => None,
     }
 }

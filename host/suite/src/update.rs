@@ -39,14 +39,47 @@ fn set(table: &mut Table, expected: Option<&Expectation>, verdict: &Verdict) {
         Verdict::Accept(identity) => ("accept", accept(expected, identity)),
         Verdict::Reject(rejection) => ("reject", reject(expected, rejection)),
     };
+    if let Some(old) = table.get_mut(key) {
+        return merge(old, value);
+    }
     let other = if key == "accept" { "reject" } else { "accept" };
-    let old = table.remove(other).or_else(|| table.remove(key));
+    // What is written above and behind the old expectation stays with the new one.
+    let above = table.key(other).map(|key| key.leaf_decor().clone());
+    let old = table.remove(other);
+    let behind = old.as_ref().and_then(Item::as_value).map(|value| value.decor().clone());
     let mut value = value;
-    // A comment behind the old expectation stays behind the new one.
-    if let Some(old) = old.as_ref().and_then(Item::as_value) {
-        *value.decor_mut() = old.decor().clone();
+    if let Some(decor) = behind {
+        *value.decor_mut() = decor;
     }
     table.insert(key, Item::Value(value));
+    if let (Some(mut new), Some(decor)) = (table.key_mut(key), above) {
+        *new.leaf_decor_mut() = decor;
+    }
+}
+
+/// Puts `new` in the place of `old`, key by key where both are tables, so that comments and layout stay.
+fn merge(old: &mut Item, new: Value) {
+    let new = match (old.as_table_like_mut(), new) {
+        (Some(table), Value::InlineTable(new)) => {
+            let gone: Vec<String> = table.iter().map(|(key, _)| key.to_owned()).collect();
+            for key in gone.iter().filter(|key| !new.contains_key(key)) {
+                table.remove(key);
+            }
+            for (key, value) in new {
+                match table.get_mut(&key) {
+                    Some(old) => merge(old, value),
+                    None => drop(table.insert(&key, Item::Value(value))),
+                }
+            }
+            return;
+        }
+        (_, new) => new,
+    };
+    let decor = old.as_value().map(|value| value.decor().clone());
+    *old = Item::Value(new);
+    if let (Some(value), Some(decor)) = (old.as_value_mut(), decor) {
+        *value.decor_mut() = decor;
+    }
 }
 
 /// Where the case compared something, that alone; where it had no such expectation, all but the time.
