@@ -1,6 +1,6 @@
 //! What came of suites, for people and for machines.
 
-use portcullis_engine::printable;
+use portcullis_engine::{LogLine, printable};
 use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestSuite};
 use serde::Serialize;
 use serde::ser::{SerializeStruct as _, Serializer};
@@ -11,7 +11,7 @@ use crate::run::Run;
 /// How much of a name is shown.
 const MAXIMUM_NAME_BYTES: usize = 300;
 
-/// One line a case, and below it where it differs.
+/// One line a case, and below it where it differs, and what the policies logged.
 #[must_use]
 pub fn text(run: &Run) -> String {
     let mut out = format!("\n{}: {}\n", run.suite.display(), cases(run.outcomes.len()));
@@ -39,7 +39,17 @@ fn differences(outcome: &Outcome) -> String {
             width = what.chars().count()
         )
     });
-    lines.collect()
+    lines.chain(log(outcome)).collect()
+}
+
+/// What the policies logged in a case that failed.
+fn log(outcome: &Outcome) -> impl Iterator<Item = String> {
+    let reports = outcome.decision.policies.iter().filter(|_| !outcome.passed());
+    reports.flat_map(|report| {
+        let line =
+            |line: &LogLine| format!("    {} logs {}: {}\n", report.policy, line.level, line.text);
+        report.log.iter().map(line)
+    })
 }
 
 /// JUnit's XML.
