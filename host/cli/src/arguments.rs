@@ -134,7 +134,7 @@ pub(crate) struct Connect {
     /// Let --listen take any address: everybody who reaches it acts with this certificate
     #[arg(long, requires = "listen")]
     pub(crate) listen_beyond_loopback: bool,
-    /// Let web pages of this origin in, for instance http://localhost:3000; may be repeated
+    /// Let requests with this Origin in, for instance http://localhost:3000; may be repeated
     #[arg(long, value_name = "ORIGIN", requires = "listen")]
     pub(crate) allow_origin: Vec<String>,
 }

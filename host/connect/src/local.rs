@@ -13,7 +13,7 @@ use bytes::Bytes;
 use http::header::{CONNECTION, CONTENT_TYPE, HOST, ORIGIN};
 use http::request::Parts;
 use http::uri::PathAndQuery;
-use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode, Uri};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri};
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
@@ -206,8 +206,11 @@ impl Endpoint {
     }
 }
 
-/// The same path and query at the gate, if it is that of the upstream or below.
+/// The same path and query at the gate, if it is that of the upstream or below. This is no proxy: a tunnel has no path.
 fn remote(parts: &Parts, gate: &Uri) -> Option<Uri> {
+    if parts.method == Method::CONNECT {
+        return None;
+    }
     let path = parts.uri.path();
     let rest = path.strip_prefix(gate.path().trim_end_matches('/'))?;
     if !(rest.is_empty() || rest.starts_with('/')) || has_dot_segment(path) {
@@ -310,6 +313,9 @@ mod tests {
         for gate in ["https://gate:8443", "https://gate:8443/"] {
             assert_eq!(remote_of("/a/mcp", gate).as_deref(), Some("https://gate:8443/a/mcp"));
         }
+        let (tunnel, ()) =
+            Request::builder().method("CONNECT").uri("other:443").body(()).unwrap().into_parts();
+        assert_eq!(remote(&tunnel, &Uri::from_static("https://gate:8443/")), None);
     }
 
     #[test]

@@ -398,6 +398,58 @@ async fn a_client_that_is_gone_ends_everything() {
     soon(served).await.unwrap().unwrap();
 }
 
+#[tokio::test]
+async fn a_renewed_certificate_is_for_new_requests_and_what_is_under_way_goes_on() {
+    for http in BOTH {
+        let manners = Manners { http, ..Manners::default() };
+        let (mut gate, mut client) =
+            gate_with_manners_and_client(&manners, Options::default()).await;
+        client.request(1, "tools/call", json!({ "name": "slow", "_meta": newest() })).await;
+        let arrival = gate.next().await;
+        let first = arrival.serial.clone();
+        let stream = arrival.stream();
+        let second = client.identity.renew();
+        assert_ne!(first, second);
+        for id in [2, 3] {
+            client.request(id, "tools/list", json!({ "_meta": newest() })).await;
+            let arrival = gate.next().await;
+            assert_eq!(arrival.serial, second);
+            arrival.result(&json!({}));
+            assert_eq!(client.next().await["id"], id);
+        }
+        stream.message(&json!({ "jsonrpc": "2.0", "id": 1, "result": {} })).await;
+        assert_eq!(client.next().await["id"], 1);
+    }
+}
+
+#[tokio::test]
+async fn what_may_have_been_carried_out_is_not_sent_again() {
+    for http in BOTH {
+        let manners = Manners { http, ..Manners::default() };
+        let (mut gate, mut client) =
+            gate_with_manners_and_client(&manners, Options::default()).await;
+        client.request(1, "tools/call", json!({ "name": "pay", "_meta": newest() })).await;
+        drop(gate.next().await);
+        let answer = client.next().await;
+        assert_eq!(answer["error"]["data"]["reason"], "broken", "{answer}");
+        client.request(2, "tools/list", json!({ "_meta": newest() })).await;
+        assert_eq!(gate.next().await.body["method"], "tools/list");
+    }
+}
+
+#[tokio::test]
+async fn an_answer_of_50_megabytes_passes_as_a_body_and_as_an_event() {
+    let (mut gate, mut client) = gate_and_client(Options::default()).await;
+    let text = "x".repeat(50 * 1024 * 1024);
+    let answer = |id: u32| format!(r#"{{"jsonrpc":"2.0","id":{id},"result":"{text}"}}"#);
+    client.request(1, "tools/call", json!({ "name": "large", "_meta": newest() })).await;
+    gate.next().await.answer(200, "application/json", answer(1));
+    assert!(client.next_line().await == answer(1), "it is not the same");
+    client.request(2, "tools/call", json!({ "name": "large", "_meta": newest() })).await;
+    gate.next().await.stream().write(&format!("data: {}\n\n", answer(2))).await;
+    assert!(client.next_line().await == answer(2), "it is not the same");
+}
+
 /// In TLS 1.3 the alert comes when the client believes that it is connected, and this gate closes the connection
 /// without reading what the client has sent by then.
 #[tokio::test]

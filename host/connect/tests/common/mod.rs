@@ -4,7 +4,7 @@
 
 use std::convert::Infallible;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto::Builder;
 use portcullis_connect::stdio::{self, Options};
 use portcullis_connect::{ClientIdentity, IdentitySource, Roots, Upstream, UpstreamOptions};
-use portcullis_core::Clock;
+use portcullis_core::{Certificate, Clock};
 use portcullis_pki::{AltName, Authority, Issued, Profile, Validity};
 use rustls::ServerConfig;
 use rustls::server::WebPkiClientVerifier;
@@ -47,6 +47,8 @@ pub(crate) struct Gate {
 pub(crate) struct Arrival {
     pub(crate) method: Method,
     pub(crate) headers: HeaderMap,
+    /// The serial number of the client's certificate.
+    pub(crate) serial: String,
     pub(crate) body: Value,
     /// The body as it was sent.
     pub(crate) bytes: Bytes,
@@ -175,6 +177,7 @@ pub(crate) struct Client {
     output: Lines<BufReader<DuplexStream>>,
     served: tokio::task::JoinHandle<std::io::Result<()>>,
     pub(crate) shutdown: CancellationToken,
+    pub(crate) identity: Arc<Renewable>,
 }
 
 impl Client {
@@ -237,12 +240,45 @@ impl Client {
     }
 }
 
-struct Fixed(Arc<ClientIdentity>);
+/// What a client presents, until a test renews it.
+pub(crate) struct Renewable {
+    authority: Authority,
+    current: Mutex<Arc<ClientIdentity>>,
+}
 
-impl IdentitySource for Fixed {
-    fn current(&self) -> Arc<ClientIdentity> {
-        Arc::clone(&self.0)
+impl Renewable {
+    fn new(authority: Authority) -> Self {
+        let current = Mutex::new(Arc::new(issue(&authority, 0)));
+        Self { authority, current }
     }
+
+    /// A new certificate and key. Gives the serial number.
+    pub(crate) fn renew(&self) -> String {
+        let mut current = self.current.lock().unwrap();
+        *current = Arc::new(issue(&self.authority, current.generation() + 1));
+        current.certificate().serial_number().to_owned()
+    }
+}
+
+impl IdentitySource for Renewable {
+    fn current(&self) -> Arc<ClientIdentity> {
+        Arc::clone(&self.current.lock().unwrap())
+    }
+}
+
+fn issue(authority: &Authority, generation: u64) -> ClientIdentity {
+    let issued = authority.issue(&Profile::client("alice", validity())).unwrap();
+    let (chain, key) = (issued.chain_pem.as_bytes(), issued.key_pem.as_bytes());
+    ClientIdentity::from_pem(generation, chain, key).unwrap()
+}
+
+fn validity() -> Validity {
+    let now = Clock::system().now();
+    Validity { not_before: now - 3600, not_after: now + 3600 }
+}
+
+fn root(name: &str) -> Authority {
+    Authority::root(&Profile::authority(name, validity())).unwrap()
 }
 
 /// How a gate speaks, and whom it lets in.
@@ -268,27 +304,7 @@ pub(crate) async fn gate_with_manners_and_client(
     manners: &Manners,
     options: Options,
 ) -> (Gate, Client) {
-    let now = Clock::system().now();
-    let validity = Validity { not_before: now - 3600, not_after: now + 3600 };
-    let root = |name| Authority::root(&Profile::authority(name, validity)).unwrap();
-    let (servers, clients) = (root("Test servers"), root("Test clients"));
-    let names = vec![AltName::Ip(std::net::Ipv4Addr::LOCALHOST.into())];
-    let server = servers.issue(&Profile::server("gate", names, validity)).unwrap();
-    let client = clients.issue(&Profile::client("alice", validity)).unwrap();
-    let trusted = if manners.knows_the_client { &clients } else { &servers };
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let url = format!("https://{}/scripted/mcp", listener.local_addr().unwrap());
-    let (sender, arrivals) = mpsc::channel(64);
-    tokio::spawn(serve(listener, tls(manners, trusted, &server), sender));
-
-    let file = tempfile::NamedTempFile::new().unwrap();
-    std::fs::write(file.path(), servers.certificate_pem()).unwrap();
-    let roots = Roots::from_file(file.path()).unwrap();
-    let identity =
-        ClientIdentity::from_pem(0, client.chain_pem.as_bytes(), client.key_pem.as_bytes());
-    let source = Arc::new(Fixed(Arc::new(identity.unwrap())));
-    let upstream = UpstreamOptions::new(url, roots);
-    let upstream = Arc::new(Upstream::new(upstream, source, Clock::system()).unwrap());
+    let (gate, upstream, identity) = gate_and_upstream(manners).await;
     let (input, bridge_input) = tokio::io::duplex(1024);
     let (output, bridge_output) = tokio::io::duplex(1024);
     let shutdown = CancellationToken::new();
@@ -300,7 +316,28 @@ pub(crate) async fn gate_with_manners_and_client(
         shutdown.clone(),
     ));
     let output = BufReader::new(output).lines();
-    (Gate { arrivals }, Client { input: Some(input), output, served, shutdown })
+    (gate, Client { input: Some(input), output, served, shutdown, identity })
+}
+
+/// A gate and the way to it, for a client whose certificate can be renewed.
+pub(crate) async fn gate_and_upstream(manners: &Manners) -> (Gate, Arc<Upstream>, Arc<Renewable>) {
+    let (servers, clients) = (root("Test servers"), root("Test clients"));
+    let names = vec![AltName::Ip(std::net::Ipv4Addr::LOCALHOST.into())];
+    let server = servers.issue(&Profile::server("gate", names, validity())).unwrap();
+    let trusted = if manners.knows_the_client { &clients } else { &servers };
+    let tls = tls(manners, trusted, &server);
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("https://{}/scripted/mcp", listener.local_addr().unwrap());
+    let (sender, arrivals) = mpsc::channel(64);
+    tokio::spawn(serve(listener, tls, sender));
+
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), servers.certificate_pem()).unwrap();
+    let options = UpstreamOptions::new(url, Roots::from_file(file.path()).unwrap());
+    let identity = Arc::new(Renewable::new(clients));
+    let source = Arc::clone(&identity) as Arc<dyn IdentitySource>;
+    let upstream = Arc::new(Upstream::new(options, source, Clock::system()).unwrap());
+    (Gate { arrivals }, upstream, identity)
 }
 
 fn tls(manners: &Manners, clients: &Authority, server: &Issued) -> TlsAcceptor {
@@ -330,7 +367,11 @@ async fn serve(listener: TcpListener, tls: TlsAcceptor, arrivals: mpsc::Sender<A
         let (tls, arrivals) = (tls.clone(), arrivals.clone());
         tokio::spawn(async move {
             let Ok(stream) = tls.accept(tcp).await else { return };
-            let service = service_fn(|request| answer(request, arrivals.clone()));
+            let leaf = &stream.get_ref().1.peer_certificates().unwrap()[0];
+            let leaf = Certificate::from_der(leaf.to_vec()).unwrap();
+            let service = service_fn(|request| {
+                answer(request, leaf.serial_number().to_owned(), arrivals.clone())
+            });
             let builder = Builder::new(TokioExecutor::new());
             // However it ends, the test sees what became of its requests.
             let _ = builder.serve_connection(TokioIo::new(stream), service).await;
@@ -340,6 +381,7 @@ async fn serve(listener: TcpListener, tls: TlsAcceptor, arrivals: mpsc::Sender<A
 
 async fn answer(
     request: Request<Incoming>,
+    serial: String,
     arrivals: mpsc::Sender<Arrival>,
 ) -> Result<Response<Stream>, std::io::Error> {
     let (parts, body) = request.into_parts();
@@ -347,7 +389,7 @@ async fn answer(
     let body = serde_json::from_slice(&bytes).unwrap_or(Value::Null);
     let (answer, response) = oneshot::channel();
     let (method, headers) = (parts.method, parts.headers);
-    let arrival = Arrival { method, headers, body, bytes, answer };
+    let arrival = Arrival { method, headers, serial, body, bytes, answer };
     arrivals.send(arrival).await.map_err(std::io::Error::other)?;
     // A request that the test lets go of has no answer: its connection or stream breaks.
     response.await.map_err(std::io::Error::other)
