@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use portcullis_pki::{Authority, Issued, Profile};
+use portcullis_pki::{Authority, Issued, Profile, Validity};
 use portcullis_tests::client::peers;
 use portcullis_tests::connect::{Connected, command, newest, request};
 use portcullis_tests::gate::{Gate, Setup};
@@ -248,6 +248,22 @@ fn a_renewed_certificate_is_used_for_the_next_request_and_none_is_lost() {
         assert_eq!(status.code(), Some(0), "{errors}");
         assert_eq!(errors.matches("the old one is still used").count(), 1, "{errors}");
     }
+}
+
+#[test]
+fn a_certificate_that_expires_soon_is_warned_of() {
+    let house = house();
+    let now = pki::now();
+    let soon = Validity { not_before: now - 3600, not_after: now + 600 };
+    let issued = house.authority.issue(&Profile::client("soon", soon)).unwrap();
+    let identity = Identity::write(house.gate.setup().directory(), "soon", &issued);
+    let mut client = Connected::start(&command(&house.gate, "/portcullis/mcp", &identity));
+    let answer = client.call(1, "tools/call", &newest(who_am_i()));
+    assert!(answer["result"].is_object(), "{answer}");
+    let (status, _, errors) = client.end();
+    assert_eq!(status.code(), Some(0), "{errors}");
+    assert_eq!(errors.matches("expires soon").count(), 1, "{errors}");
+    assert!(errors.contains(&serial(&issued)), "{errors}");
 }
 
 #[test]

@@ -6,8 +6,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::header::CONTENT_TYPE;
 use http::{HeaderValue, Method, Response, StatusCode};
-use http_body_util::{BodyExt as _, Limited};
-use hyper::body::Incoming;
+use http_body_util::BodyExt as _;
+use hyper::body::{Body as _, Incoming};
 
 use super::bridge::Bridge;
 use super::session::Session;
@@ -131,14 +131,8 @@ impl Bridge {
     }
 
     async fn read_json(&self, response: Response<Incoming>, id: &Id) -> Result<Bytes, Problem> {
-        let maximum = self.options.maximum_message_bytes;
-        let body = Limited::new(response.into_body(), maximum).collect().await;
-        let body = body.map_err(|error| {
-            let is_too_long = error.is::<http_body_util::LengthLimitError>();
-            if is_too_long { Problem::too_long(maximum) } else { Problem::no_answer() }
-        })?;
-        let message =
-            Message::parse(body.to_bytes()).map_err(|error| Problem::no_mcp(&error.to_string()))?;
+        let body = read_whole(response.into_body(), self.options.maximum_message_bytes).await?;
+        let message = Message::parse(body).map_err(|error| Problem::no_mcp(&error.to_string()))?;
         if message.answers(id) {
             return Ok(message.line);
         }
@@ -150,8 +144,7 @@ impl Bridge {
     async fn read_error(&self, response: Response<Incoming>, id: &Id) -> Result<Bytes, Problem> {
         let status = response.status();
         let is_json = media_type(&response) == Some("application/json");
-        let body = Limited::new(response.into_body(), ERROR_BYTES).collect().await;
-        let body = body.map(|body| body.to_bytes()).unwrap_or_default();
+        let body = read_whole(response.into_body(), ERROR_BYTES).await.unwrap_or_default();
         if is_json && let Some(answer) = message::readdressed(&body, id) {
             return Ok(answer);
         }
@@ -231,6 +224,21 @@ impl Bridge {
             let _ = tokio::time::timeout(REST_TIMEOUT, rest).await;
         });
     }
+}
+
+/// A body in one piece, which is in memory once.
+async fn read_whole(mut body: Incoming, maximum: usize) -> Result<Bytes, Problem> {
+    let announced = usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX);
+    let mut whole = Vec::with_capacity(announced.min(maximum));
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|_| Problem::no_answer())?;
+        let Some(chunk) = frame.data_ref() else { continue };
+        if whole.len() + chunk.len() > maximum {
+            return Err(Problem::too_long(maximum));
+        }
+        whole.extend_from_slice(chunk);
+    }
+    Ok(whole.into())
 }
 
 /// The media type without its parameters.
