@@ -110,7 +110,7 @@ impl Connected {
     pub fn initialize(&mut self) -> Value {
         let params = json!({
             "protocolVersion": "2025-11-25",
-            "capabilities": {},
+            "capabilities": { "elicitation": {}, "sampling": {} },
             "clientInfo": { "name": "portcullis-tests", "version": "1.0.0" },
         });
         let answer = self.call(0, "initialize", &params);

@@ -30,15 +30,13 @@ impl Bridge {
         self.send_in(&session, line).await;
     }
 
-    /// Closing its connection is how a request of 2026-07-28 is cancelled; before, the server is told.
+    /// Closing its connection is how a request of 2026-07-28 is cancelled; before, the server is told. Either way the
+    /// client wants no answer any more.
     async fn cancel(self: &Arc<Self>, id: Option<&Id>, line: Bytes) {
-        let entry = id.and_then(|id| self.in_flight.get(id));
-        let in_session = entry.as_ref().is_none_or(|entry| !entry.stands_for_itself);
+        let entry = id.and_then(|id| self.in_flight.cancel(id));
+        let in_session = entry.is_none_or(|entry| !entry.stands_for_itself);
         if let (true, Some(session)) = (in_session, self.sessions.current()) {
             self.send_in(&session, line).await;
-        }
-        if let Some(entry) = entry {
-            entry.cancelled.cancel();
         }
     }
 

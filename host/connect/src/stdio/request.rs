@@ -36,12 +36,13 @@ impl Bridge {
             bytes: line.len(),
         };
         let cancelled = entry.cancelled.clone();
-        if let Err(problem) = self.in_flight.insert(&id, entry, &self.options) {
-            return self.write(problem.answer(Some(&id))).await;
-        }
+        let number = match self.in_flight.insert(&id, entry, &self.options) {
+            Ok(number) => number,
+            Err(problem) => return self.write(problem.answer(Some(&id))).await,
+        };
         if method == INITIALIZE {
             let opened = self.initialize(&id, line).await;
-            self.in_flight.remove(&id);
+            self.in_flight.remove(&id, number);
             return self.write(opened.unwrap_or_else(|problem| problem.answer(Some(&id)))).await;
         }
         let bridge = Arc::clone(self);
@@ -49,7 +50,7 @@ impl Bridge {
             let answer = bridge.answer(&id, &method, &facts, line);
             let answer = cancelled.run_until_cancelled(answer).await;
             // Before the client can know that the id is free again.
-            bridge.in_flight.remove(&id);
+            bridge.in_flight.remove(&id, number);
             if let Some(answer) = answer {
                 bridge.write(answer.unwrap_or_else(|problem| problem.answer(Some(&id)))).await;
             }
