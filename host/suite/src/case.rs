@@ -1,6 +1,6 @@
 //! One case: a handshake, what is known of revocation, and what must come of it.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -79,8 +79,8 @@ impl std::fmt::Debug for Case {
     }
 }
 
-/// The names of the cases that stand twice.
+/// The first case whose name another has before it.
 pub(crate) fn repeated(cases: &[Case]) -> Option<&Case> {
-    let mut seen = BTreeMap::new();
-    cases.iter().find(|case| seen.insert(&case.name, ()).is_some())
+    let mut seen = BTreeSet::new();
+    cases.iter().find(|case| !seen.insert(&case.name))
 }

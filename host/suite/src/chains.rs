@@ -14,7 +14,7 @@ use crate::suite::Suite;
 
 /// Every chain that some cases of a suite need, loaded once.
 #[derive(Debug)]
-pub struct Chains(BTreeMap<Option<String>, Loaded>);
+pub(crate) struct Chains(BTreeMap<Option<String>, Loaded>);
 
 /// A chain, and the settings that its policies were given.
 #[derive(Debug)]
@@ -25,10 +25,7 @@ pub(crate) struct Loaded {
 
 impl Chains {
     /// Loads what the cases need, on every core. Deadlines are kept by fuel, so that they are the same everywhere.
-    ///
-    /// # Errors
-    /// When a component or an asset is missing, or a policy does not load.
-    pub fn load(suite: &Suite, cases: &[&Case], plugins: &Path) -> Result<Self, Mistake> {
+    pub(crate) fn load(suite: &Suite, cases: &[&Case], plugins: &Path) -> Result<Self, Mistake> {
         let engine = Engine::new(options(suite))
             .map_err(|error| Mistake::file(suite.path(), &with_causes(&error)))?;
         let variants: BTreeSet<&Option<String>> = cases.iter().map(|case| &case.variant).collect();

@@ -1,8 +1,8 @@
 //! Suites of cases that a chain of policies must pass, run offline.
 //!
-//! [`Suite`] is one file: it makes its certificates, describes its chains and has its cases. [`Case::run`] asks one chain
-//! about one case; [`Run`] loads the chains of a suite and asks them about all, and [`Coverage`] tells what no case
-//! brought about. The README beside this crate has the format.
+//! [`Suite`] is one file: it makes its certificates, describes its chains and has its cases. [`run`] loads the chains and asks
+//! them about the cases, and [`Coverage`] tells what no case brought about. Who has a chain already asks it with
+//! [`Case::run`]. The README beside this crate has the format.
 #![deny(missing_docs)]
 
 mod asset;
@@ -21,7 +21,6 @@ mod suite;
 mod update;
 
 pub use case::{Case, Outcome};
-pub use chains::Chains;
 pub use coverage::{Coverage, PolicyCoverage};
 pub use discover::find_suites;
 pub use expectation::{Difference, Expectation};

@@ -20,8 +20,8 @@ pub(super) fn watch(arguments: &Test, format: OutputFormat) -> anyhow::Result<Ex
     let (sender, changes) = channel();
     let mut watcher = notify::recommended_watcher(sender).context("cannot watch files")?;
     let mut folders = BTreeSet::new();
+    let mut suites = find_suites(&arguments.paths)?;
     loop {
-        let suites = find_suites(&arguments.paths)?;
         let files = files(&suites, &arguments.plugins);
         follow(&mut watcher, &mut folders, &files)?;
         if let Err(error) = super::once(arguments, &suites, format) {
@@ -29,6 +29,8 @@ pub(super) fn watch(arguments: &Test, format: OutputFormat) -> anyhow::Result<Ex
         }
         eprintln!("\nwatching {} files, Ctrl-C ends", files.len());
         wait(&changes, &files)?;
+        // A suite that is being replaced is missing for a moment.
+        suites = find_suites(&arguments.paths).unwrap_or(suites);
     }
 }
 
