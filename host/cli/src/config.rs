@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::num::NonZeroU32;
+use std::num::{NonZeroU32, NonZeroUsize};
 use std::ops::Deref;
 use std::path::{Path, PathBuf};
 
@@ -127,7 +127,7 @@ pub(crate) struct HttpSection {
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub(crate) struct LimitsSection {
-    pub(crate) requests_in_flight: Option<usize>,
+    pub(crate) requests_in_flight: Option<NonZeroUsize>,
     pub(crate) requests_per_second: Option<NonZeroU32>,
 }
 

@@ -1,5 +1,6 @@
 //! From the configuration to the gate and to the MCP servers behind it.
 
+use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -81,7 +82,8 @@ fn mcp_options(
     options.header_timeout = duration(section.header_timeout_ms, options.header_timeout);
     options.body_timeout = duration(section.body_timeout_ms, options.body_timeout);
     options.write_timeout = duration(section.write_timeout_ms, options.write_timeout);
-    options.maximum_in_flight = limits.requests_in_flight.unwrap_or(options.maximum_in_flight);
+    options.maximum_in_flight =
+        limits.requests_in_flight.map_or(options.maximum_in_flight, NonZeroUsize::get);
     options.maximum_per_second = limits.requests_per_second.unwrap_or(options.maximum_per_second);
     options.rules = file.config.authorize.iter().map(|rule| rule.get_ref().clone()).collect();
     options.auditor = auditor;

@@ -1,8 +1,8 @@
 //! What a client's message asks for, as far as it is decided on.
 //!
 //! The server behind the gate reads the same bytes with another parser. So a message that two parsers could understand
-//! differently is refused: a member that stands twice where something is decided, also when the two differ in case
-//! only, or a member or method that is a known one but for case or white space.
+//! differently is refused: a member that stands twice where something is decided, also when the two differ in case or
+//! white space only, or a member or method that is a known one but for these.
 
 use std::collections::HashSet;
 
@@ -274,10 +274,11 @@ fn check_method(method: &str) -> Result<(), CallError> {
     }
 }
 
-/// Without the differences that a parser which ignores case does not see.
+/// Without the differences that a parser which ignores case and white space does not see.
 fn folded(text: &str) -> String {
+    let visible = text.chars().filter(|c| !c.is_whitespace());
     // Upper case first: `ſ` has `S` for its upper case, and itself for its lower case.
-    text.chars().flat_map(char::to_uppercase).flat_map(char::to_lowercase).collect()
+    visible.flat_map(char::to_uppercase).flat_map(char::to_lowercase).collect()
 }
 
 fn string(raw: &RawValue) -> Option<String> {
@@ -295,6 +296,10 @@ impl<'a> Distinct<'a> {
             .map_err(|_| CallError::Ambiguous("a member's name cannot be read".to_owned()))?;
         let mut seen = HashSet::with_capacity(members.0.len());
         for (key, _) in &members.0 {
+            if key.contains(char::is_control) {
+                let problem = "a control character in a member's name";
+                return Err(CallError::Ambiguous(problem.to_owned()));
+            }
             let plain = folded(key);
             let meant = known.iter().find(|known| folded(known) == plain);
             if let Some(meant) = meant.filter(|meant| **meant != key.as_str()) {
@@ -401,6 +406,8 @@ mod tests {
             r#"{"jsonrpc":"2.0","id":1,"method":"ping","m\u0065thod":"tools/call"}"#,
             r#"{"jsonrpc":"2.0","id":1,"method":"ping","Method":"tools/call"}"#,
             r#"{"jsonrpc":"2.0","id":1,"result":{},"METHOD":"tools/call"}"#,
+            r#"{"jsonrpc":"2.0","id":1,"result":{}," method ":"tools/call"}"#,
+            r#"{"jsonrpc":"2.0","id":1,"result":{},"method\u0000x":"tools/call"}"#,
             r#"{"jsonrpc":"2.0","id":1,"method":"ping","result":{}}"#,
             r#"{"jsonrpc":"2.0","id":1,"id":2,"method":"ping"}"#,
             r#"{"jsonrpc":"2.0","id":1,"method":"ping","x":1,"x":2}"#,

@@ -167,9 +167,10 @@ impl McpService {
             let watched = request.version() == Version::HTTP_2;
             async move {
                 let response = service.handle(request, &caller, shutdown).await;
-                Ok::<_, Infallible>(match watched {
-                    true => response.map(|body| unread.watch(body).boxed()),
-                    false => response,
+                Ok::<_, Infallible>(if watched {
+                    response.map(|body| unread.watch(body).boxed())
+                } else {
+                    response
                 })
             }
         });

@@ -358,5 +358,25 @@ mod tests {
             // An LF may be left of the line that ended the event.
             prop_assert_eq!(rest.trim_start(), format!(": end{line}{line}"));
         }
+
+        /// A server may write anything. What it lists stays hidden, and nothing panics.
+        #[test]
+        fn no_bytes_of_a_server_show_what_is_hidden(
+            before in "(data|id|event|:|\\{|\\}|\\[|\"|,| |\r|\n){0,12}", after in "(data|:|\\}|\"|,| |\r|\n){0,12}",
+            size in 1..40usize,
+        ) {
+            let stream = format!("{before}data: {TOOLS}{after}");
+            let parts = stream.as_bytes().chunks(size).map(<[u8]>::to_vec).collect();
+            let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+            let (_, body) = runtime.block_on(filtered("text/event-stream", parts));
+            // As readers find messages: the data of an event, joined.
+            for event in body.replace("\r\n", "\n").replace('\r', "\n").split("\n\n") {
+                let data = event.lines().filter_map(|line| line.strip_prefix("data:"));
+                let data = data.collect::<Vec<_>>().join("\n");
+                if let Ok(message) = serde_json::from_str::<Value>(&data) {
+                    prop_assert!(!message.to_string().contains("set_a"), "{}", stream);
+                }
+            }
+        }
     }
 }

@@ -315,6 +315,8 @@ fn patterns(key: &str, texts: &[String]) -> Result<Vec<Pattern>, (String, RulePr
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn rules(toml_like: &[Rule]) -> Rules {
@@ -452,5 +454,71 @@ mod tests {
                 RuleProblem::DecidedElsewhere { method: key("tools/call"), key: "tools" }
             )
         );
+    }
+
+    /// A member of an object: its key and its value, both as JSON.
+    type Member = (String, String);
+
+    /// A key or a name as a client could write it: in another case, with escapes, or with white space around it.
+    fn spelled(text: &'static str) -> impl Strategy<Value = String> {
+        let letter = |c: char| {
+            prop_oneof![
+                6 => Just(c.to_string()),
+                1 => Just(c.to_ascii_uppercase().to_string()),
+                1 => Just(format!("\\u{:04x}", u32::from(c))),
+                1 => Just(if c == 's' { "\\u017f".to_owned() } else { c.to_string() }),
+            ]
+        };
+        let letters: Vec<_> = text.chars().map(letter).collect();
+        let around = prop_oneof![8 => Just(""), 1 => Just(" "), 1 => Just("\\t")];
+        (letters, around)
+            .prop_map(|(letters, around)| format!("\"{around}{}{around}\"", letters.concat()))
+    }
+
+    fn members(
+        keys: [&'static str; 2],
+        values: BoxedStrategy<String>,
+    ) -> BoxedStrategy<Vec<Member>> {
+        let key = prop_oneof![spelled(keys[0]), spelled(keys[1])];
+        proptest::collection::vec((key, values), 0..4).boxed()
+    }
+
+    fn object(members: &[Member]) -> String {
+        let members: Vec<_> = members.iter().map(|(key, value)| format!("{key}:{value}")).collect();
+        format!("{{{}}}", members.join(","))
+    }
+
+    /// What parsers that are lenient find under a key: each of several members, in any case, white space left out.
+    fn lenient(members: &[Member], wanted: &str) -> Vec<String> {
+        let plain = |text: &str| -> String {
+            let text: String = serde_json::from_str(text).unwrap_or_else(|_| text.to_owned());
+            let upper = text.trim().chars().flat_map(char::to_uppercase);
+            upper.flat_map(char::to_lowercase).collect()
+        };
+        let named = members.iter().filter(|(key, _)| plain(key) == wanted);
+        named.map(|(_, value)| plain(value)).collect()
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(2000))]
+
+        /// Who may call one tool cannot call another, whatever the server's parser makes of the message.
+        #[test]
+        fn no_spelling_makes_a_refused_tool_pass(
+            params in members(["name", "arguments"], prop_oneof![spelled("delete"), spelled("get")].boxed()),
+            outer in members(["method", "id"], prop_oneof![spelled("tools/call"), spelled("ping")].boxed()),
+            params_key in spelled("params"),
+        ) {
+            let only_get = rules(&[Rule { tools: Some(list(&["get"])), ..rule(&["a"], &["time"]) }]);
+            let mut envelope = outer.clone();
+            envelope.push(("\"jsonrpc\"".to_owned(), "\"2.0\"".to_owned()));
+            envelope.push((params_key, object(&params)));
+            let calls = lenient(&outer, "method").contains(&"tools/call".to_owned())
+                && lenient(&params, "name").contains(&"delete".to_owned());
+            let call = Call::parse(object(&envelope).as_bytes());
+            let caller = caller(Some("a"), &[]);
+            let passes = call.is_ok_and(|call| only_get.grants(&caller, "time").call(&call));
+            prop_assert!(!(passes && calls), "{}", object(&envelope));
+        }
     }
 }
