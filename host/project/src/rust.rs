@@ -80,12 +80,25 @@ fn cargo(folder: &Path, packages: &[Package], target_folder: Option<&Path>) -> C
     for package in packages {
         cargo.args(["--package", &package.name]);
     }
-    // Flags that are meant for the machine at hand (a CPU, a linker, coverage) have no place in a component.
+    // Flags that are meant for the machine at hand (a CPU, a linker, coverage) have no place in a component, nor has the
+    // home of whoever builds it, which would stand in the places of panics.
     cargo.env_remove("RUSTFLAGS").env_remove("CARGO_ENCODED_RUSTFLAGS");
+    if let Some(home) = cargo_home() {
+        cargo.env(
+            "CARGO_ENCODED_RUSTFLAGS",
+            format!("--remap-path-prefix={}=cargo", home.display()),
+        );
+    }
     for (key, value) in PROFILE {
         cargo.env(format!("CARGO_PROFILE_RELEASE_{key}"), value);
     }
     cargo
+}
+
+/// Where cargo keeps the sources of dependencies.
+fn cargo_home() -> Option<PathBuf> {
+    let named = env::var_os("CARGO_HOME").map(PathBuf::from);
+    named.or_else(|| Some(env::home_dir()?.join(".cargo")))
 }
 
 /// Runs cargo, and gives the core modules that it made or found fresh.
