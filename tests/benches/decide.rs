@@ -9,10 +9,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use portcullis_engine::{
-    Asset, Certificate, Chain, Engine, EngineOptions, Handshake, Member, NotConfigured, Policy,
-    PolicyLimits, PolicySource, Step,
+    Asset, Certificate, Chain, Engine, EngineOptions, Handshake, Member, Metering, NotConfigured,
+    Policy, PolicyLimits, PolicySource, RecordedAnswers, Revocation, RevocationStatus, Step,
 };
-use portcullis_pki::{Authority, PathLength, Profile};
+use portcullis_pki::{AltName, Authority, PathLength, Profile, oid};
 use portcullis_tests::guest;
 use portcullis_tests::judge::{NOW, VALIDITY};
 use rustls_pki_types::{CertificateDer, TrustAnchor, UnixTime};
@@ -30,23 +30,38 @@ struct Subject<'a> {
 fn main() {
     let clients = Clients::new();
     let engine = Engine::new(EngineOptions::default()).expect("an engine");
-    let minimal = load(&engine, "minimal", guest::policy_from(""), Vec::new());
-    let ca_chain = load(&engine, "ca-chain", component("ca-chain"), vec![clients.anchors()]);
-    let few = load(&engine, "pin-list", component("pin-list"), vec![clients.pins(10)]);
-    let many = load(&engine, "pin-list", component("pin-list"), vec![clients.pins(10_000)]);
+    let by_work = EngineOptions { metering: Metering::Fuel, ..EngineOptions::default() };
+    let by_work = Engine::new(by_work).expect("an engine");
 
-    let chain = |policies: &[&Arc<Policy>]| {
-        let steps = policies
-            .iter()
-            .map(|&policy| Step::One(Member { policy: Arc::clone(policy), shadow: false }));
-        Chain::new(steps.collect(), Arc::new(NotConfigured)).expect("a chain")
+    let minimal = chain(&[load(&engine, "minimal", guest::policy_from(""), "{}", None)]);
+    let pins = |count| clients.pins(count);
+    let [ca_chain, few, many] = [
+        shipped(&engine, "ca-chain", clients.anchors()),
+        shipped(&engine, "pin-list", pins(10)),
+        shipped(&engine, "pin-list", pins(10_000)),
+    ];
+    let both = chain(&[Arc::clone(&ca_chain), Arc::clone(&few)]);
+    let (ca_chain, few, many) = (chain(&[ca_chain]), chain(&[few]), chain(&[many]));
+    let four = |engine| {
+        chain(&[
+            shipped(engine, "ca-chain", clients.anchors()),
+            shipped(engine, "revocation", clients.anchors()),
+            shipped(engine, "spiffe-id", clients.bundles()),
+            shipped(engine, "pin-list", pins(10)),
+        ])
     };
-    let (minimal, both) = (chain(&[&minimal]), chain(&[&ca_chain, &few]));
-    let (ca_chain, few, many) = (chain(&[&ca_chain]), chain(&[&few]), chain(&[&many]));
-    let handshake = clients.handshake();
-    let decide = |chain: &Chain| assert!(black_box(chain.decide(&handshake)).is_accepted());
+    let (four, four_by_work) = (four(&engine), four(&by_work));
+    let examples = examples(&engine, &clients);
 
-    let mut subjects = [
+    let handshake = clients.handshake();
+    let good: Arc<dyn Revocation> =
+        Arc::new(RecordedAnswers::default().otherwise(RevocationStatus::Good));
+    let decide = |chain: &Chain| {
+        let decision = black_box(chain.decide_with(&handshake, &good));
+        assert!(decision.is_accepted(), "{decision:?}");
+    };
+
+    let mut subjects = vec![
         Subject::new("native webpki, two signatures", || clients.validate_natively()),
         Subject::new("parsing the two certificates", || drop(black_box(clients.parsed()))),
         Subject::new("minimal policy", || decide(&minimal)),
@@ -54,7 +69,12 @@ fn main() {
         Subject::new("pin-list, 10 pins", || decide(&few)),
         Subject::new("pin-list, 10,000 pins", || decide(&many)),
         Subject::new("chain: ca-chain, pin-list", || decide(&both)),
+        Subject::new("chain: all four", || decide(&four)),
+        Subject::new("chain: all four, by work", || decide(&four_by_work)),
     ];
+    for (name, chain) in &examples {
+        subjects.push(Subject::new(name, || decide(chain)));
+    }
     // The first round warms up and is not counted.
     for round in 0..=ROUNDS {
         for subject in &mut subjects {
@@ -68,6 +88,34 @@ fn main() {
         }
     }
     print(&mut subjects);
+}
+
+/// Policies in three languages, as far as they were built.
+fn examples(engine: &Engine, clients: &Clients) -> Vec<(&'static str, Chain)> {
+    let hours = r#"{ "maximum-validity-hours": 4000 }"#;
+    let examples = [
+        ("issuer-ceiling, Rust", "issuer-ceiling", hours, Some(clients.issuers())),
+        ("team-of-unit, JavaScript", "team-of-unit", "{}", Some(clients.teams())),
+        ("business-hours, Python", "business-hours", "{}", None),
+    ];
+    let mut chains = Vec::new();
+    for (row, name, settings, asset) in examples {
+        let path = xtask::components::folder().join("examples").join(name).with_extension("wasm");
+        match std::fs::read(&path) {
+            Ok(component) => {
+                chains.push((row, chain(&[load(engine, name, component, settings, asset)])));
+            }
+            Err(error) => println!("without {row}: {}: {error}", path.display()),
+        }
+    }
+    chains
+}
+
+fn chain(policies: &[Arc<Policy>]) -> Chain {
+    let steps = policies
+        .iter()
+        .map(|policy| Step::One(Member { policy: Arc::clone(policy), shadow: false }));
+    Chain::new(steps.collect(), Arc::new(NotConfigured)).expect("a chain")
 }
 
 fn print(subjects: &mut [Subject<'_>]) {
@@ -97,10 +145,18 @@ impl<'a> Subject<'a> {
     }
 }
 
+fn asset(name: &str, content: String) -> Asset {
+    Asset { name: name.to_owned(), content: content.into_bytes() }
+}
+
+/// The organisational unit of the client.
+const UNIT: &str = "Card Payments";
+
 /// A client two signatures away from its root.
 struct Clients {
     anchors: [TrustAnchor<'static>; 1],
     root_pem: String,
+    intermediate_pem: String,
     intermediate: CertificateDer<'static>,
     leaf: CertificateDer<'static>,
 }
@@ -115,20 +171,35 @@ impl Clients {
         let intermediate = root
             .intermediate(&profile("Intermediate", PathLength::AtMost(0)))
             .expect("an intermediate");
-        let client =
-            intermediate.issue(&Profile::client("client-1", VALIDITY)).expect("a certificate");
+        let mut client = Profile::client("client-1", VALIDITY);
+        client.subject.push((oid::ORGANIZATIONAL_UNIT.to_owned(), UNIT.to_owned()));
+        client.alt_names.push(AltName::Uri("spiffe://example.org/agent/client-1".to_owned()));
+        let client = intermediate.issue(&client).expect("a certificate");
         let root_der = CertificateDer::from(root.certificate_der());
         let anchor = anchor_from_trusted_cert(&root_der).expect("our own root").to_owned();
         Self {
             anchors: [anchor],
             root_pem: root.certificate_pem(),
+            intermediate_pem: intermediate.certificate_pem(),
             intermediate: CertificateDer::from(intermediate.certificate_der().to_vec()),
             leaf: CertificateDer::from(client.certificate_der),
         }
     }
 
     fn anchors(&self) -> Asset {
-        Asset { name: "anchors".to_owned(), content: self.root_pem.clone().into_bytes() }
+        asset("anchors", self.root_pem.clone())
+    }
+
+    fn bundles(&self) -> Asset {
+        asset("bundles", format!("spiffe://example.org\n{}", self.root_pem))
+    }
+
+    fn issuers(&self) -> Asset {
+        asset("issuers", self.intermediate_pem.clone())
+    }
+
+    fn teams(&self) -> Asset {
+        asset("teams", format!("{UNIT} = payments\n"))
     }
 
     /// The client's own pin among others.
@@ -143,7 +214,7 @@ impl Clients {
             let hexadecimal: String = pin.iter().map(|byte| format!("{byte:02x}")).collect();
             content.push_str(&format!("spki-sha256 {hexadecimal}\n"));
         }
-        Asset { name: "pins".to_owned(), content: content.into_bytes() }
+        asset("pins", content)
     }
 
     fn parsed(&self) -> Vec<Arc<Certificate>> {
@@ -178,14 +249,26 @@ impl Clients {
     }
 }
 
-fn load(engine: &Engine, name: &str, component: Vec<u8>, assets: Vec<Asset>) -> Arc<Policy> {
-    let settings = "{}".to_owned();
-    let limits = PolicyLimits::default();
-    let source = PolicySource { name: name.to_owned(), component, settings, assets, limits };
+fn load(
+    engine: &Engine,
+    name: &str,
+    component: Vec<u8>,
+    settings: &str,
+    asset: Option<Asset>,
+) -> Arc<Policy> {
+    let source = PolicySource {
+        name: name.to_owned(),
+        component,
+        settings: settings.to_owned(),
+        assets: asset.into_iter().collect(),
+        limits: PolicyLimits::default(),
+    };
     Arc::new(Policy::load(engine, source).expect("it loads"))
 }
 
-fn component(name: &str) -> Vec<u8> {
+/// One of the policies that come with the gate.
+fn shipped(engine: &Engine, name: &str, asset: Asset) -> Arc<Policy> {
     let path = xtask::components::folder().join(name).with_extension("wasm");
-    std::fs::read(&path).expect("built by `cargo xtask components`")
+    let component = std::fs::read(&path).expect("built by `cargo xtask components`");
+    load(engine, name, component, "{}", Some(asset))
 }
