@@ -82,7 +82,8 @@ pub enum LocalError {
     },
     /// Others than this machine could reach it.
     #[error(
-        "`{0}` is no loopback address: everybody who reaches it would act with this certificate"
+        "`{0}` is no loopback address: everybody who reaches it would act with this certificate \
+         (--listen-beyond-loopback allows that)"
     )]
     NotLoopback(SocketAddr),
 }

@@ -16,7 +16,7 @@ pub(crate) struct Message {
 pub(crate) enum Kind {
     Notification { method: String, facts: Facts },
     Request { id: Id, method: String, facts: Facts },
-    Response { id: Option<Id>, is_error: bool },
+    Response { id: Option<Id> },
 }
 
 /// What headers repeat, and what a notification is about.
@@ -99,7 +99,7 @@ impl Message {
 
     /// Whether it is the answer to this request.
     pub(crate) fn answers(&self, request: &Id) -> bool {
-        matches!(&self.kind, Kind::Response { id: Some(id), .. } if id == request)
+        matches!(&self.kind, Kind::Response { id: Some(id) } if id == request)
     }
 }
 
@@ -121,7 +121,7 @@ impl Envelope<'_> {
                 Ok(Kind::Notification { method: method.clone(), facts: self.facts(method) })
             }
             // An error about a request whose id nobody could read has none.
-            (None, id) if answers => Ok(Kind::Response { id, is_error: self.error.is_some() }),
+            (None, id) if answers => Ok(Kind::Response { id }),
             (None, _) => Err(MessageError::NotAMessage),
         }
     }
@@ -262,11 +262,14 @@ mod tests {
 
     #[test]
     fn a_response_has_a_result_or_an_error() {
-        let response = |id, is_error| Ok(Kind::Response { id, is_error });
-        assert_eq!(kind(r#"{"jsonrpc":"2.0","id":1,"result":{}}"#), response(Some(id("1")), false));
-        assert_eq!(kind(r#"{"jsonrpc":"2.0","id":1,"error":{}}"#), response(Some(id("1")), true));
-        assert_eq!(kind(r#"{"jsonrpc":"2.0","id":null,"error":{}}"#), response(None, true));
-        assert_eq!(kind(r#"{"jsonrpc":"2.0","error":{}}"#), response(None, true));
+        let one = || Ok(Kind::Response { id: Some(id("1")) });
+        assert_eq!(kind(r#"{"jsonrpc":"2.0","id":1,"result":{}}"#), one());
+        assert_eq!(kind(r#"{"jsonrpc":"2.0","id":1,"error":{}}"#), one());
+        assert_eq!(
+            kind(r#"{"jsonrpc":"2.0","id":null,"error":{}}"#),
+            Ok(Kind::Response { id: None })
+        );
+        assert_eq!(kind(r#"{"jsonrpc":"2.0","error":{}}"#), Ok(Kind::Response { id: None }));
     }
 
     #[test]

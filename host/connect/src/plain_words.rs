@@ -91,3 +91,30 @@ pub(crate) fn plain_words(alert: AlertDescription) -> PlainWords {
     };
     PlainWords { alert, meaning, what_to_do }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_gate_answers_with_has_words_of_its_own() {
+        for alert in [
+            AlertDescription::AccessDenied,
+            AlertDescription::BadCertificate,
+            AlertDescription::CertificateExpired,
+            AlertDescription::CertificateRequired,
+            AlertDescription::CertificateRevoked,
+            AlertDescription::CertificateUnknown,
+            AlertDescription::DecryptError,
+            AlertDescription::HandshakeFailure,
+            AlertDescription::InternalError,
+            AlertDescription::UnknownCA,
+            AlertDescription::UnsupportedCertificate,
+        ] {
+            let words = plain_words(alert);
+            let name = format!("{alert:?}").to_lowercase();
+            assert_eq!(words.alert.replace('_', ""), name);
+            assert_ne!(words.meaning, plain_words(AlertDescription::UserCanceled).meaning);
+        }
+    }
+}

@@ -61,7 +61,7 @@ impl UpstreamOptions {
 #[non_exhaustive]
 pub enum UpstreamError {
     /// The server name is neither a DNS name nor an IP address.
-    #[error("`{0}` is neither a host name nor an IP address")]
+    #[error("the server name `{0}` is neither a host name nor an IP address")]
     ServerName(String),
     /// The TLS library refuses the set-up.
     #[error("the TLS set-up is refused: {0}")]
@@ -217,8 +217,15 @@ impl Upstream {
         if let Some(alert) = route.alerts.since(began) {
             return Failure::Refused(Refusal::new(alert, &route.identity, self.clock.now()));
         }
-        if let Some(rustls::Error::InvalidCertificate(reason)) = tls_error(error) {
-            return Failure::Untrusted(self.untrusted(reason));
+        match tls_error(error) {
+            Some(rustls::Error::InvalidCertificate(reason)) => {
+                return Failure::Untrusted(self.untrusted(reason));
+            }
+            Some(rustls::Error::InvalidMessage(_)) => {
+                let text = "who answers does not speak TLS: check the host and the port";
+                return Failure::Unreachable(text.to_owned());
+            }
+            _ => {}
         }
         let causes = causes(error);
         if error.is_connect() { Failure::Unreachable(causes) } else { Failure::Broken(causes) }

@@ -110,7 +110,7 @@ impl Bridge {
         match kind {
             Kind::Request { id, method, facts } => self.request(id, method, facts, line).await,
             Kind::Notification { method, facts } => self.notify(&method, &facts, line).await,
-            Kind::Response { id, .. } => self.respond(id.as_ref(), line).await,
+            Kind::Response { id } => self.respond(id.as_ref(), line).await,
         }
     }
 

@@ -98,37 +98,24 @@ impl Bridge {
 
     /// Before 2026-07-28. What a session that is gone did not take is sent again in the next one.
     async fn answer_in_session(self: &Arc<Self>, id: &Id, line: Bytes) -> Result<Bytes, Problem> {
-        let session = self.sessions.current();
-        let Some(session) = session else {
-            let (_, response) =
-                self.upstream.send_patiently(self.post(headers::common(), line)).await?;
+        let Some(mut session) = self.sessions.current() else {
+            let request = self.post(headers::common(), line);
+            let (_, response) = self.upstream.send_patiently(request).await?;
             return self.read_answer(response, id, None).await;
         };
-        match self.answer_in(&session, id, line.clone()).await? {
-            Some(answer) => Ok(answer),
-            None => {
-                self.reopen(&session).await?;
-                let session = self.sessions.current().ok_or_else(Problem::session_lost)?;
-                let answer = self.answer_in(&session, id, line).await?;
-                answer.ok_or_else(Problem::session_lost)
-            }
-        }
-    }
-
-    /// Nothing when there is no such session.
-    async fn answer_in(
-        self: &Arc<Self>,
-        session: &Arc<Session>,
-        id: &Id,
-        line: Bytes,
-    ) -> Result<Option<Bytes>, Problem> {
-        let _counted = session.requests.token();
-        let request = self.post(session.headers(), line);
-        let (_, response) = self.upstream.send_patiently(request).await?;
+        let mut counted = session.requests.token();
+        let request = self.post(session.headers(), line.clone());
+        let (_, mut response) = self.upstream.send_patiently(request).await?;
         if response.status() == StatusCode::NOT_FOUND && session.id.is_some() {
-            return Ok(None);
+            self.reopen(&session).await?;
+            session = self.sessions.current().ok_or_else(Problem::session_lost)?;
+            counted = session.requests.token();
+            let request = self.post(session.headers(), line);
+            (_, response) = self.upstream.send_patiently(request).await?;
         }
-        self.read_answer(response, id, Some(session)).await.map(Some)
+        let answer = self.read_answer(response, id, Some(&session)).await;
+        drop(counted);
+        answer
     }
 
     /// The client's own `initialize`: a session in the place of the one before, if any.
