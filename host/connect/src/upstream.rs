@@ -294,10 +294,10 @@ fn causes(error: &ClientError) -> String {
     if texts.is_empty() { error.to_string() } else { texts.join(": ") }
 }
 
-/// Between half of it and all of it, so that many clients do not come back at once.
-fn jittered(delay: Duration) -> Duration {
-    let random = getrandom::u32().unwrap_or(u32::MAX);
-    delay.mul_f64(0.5 + f64::from(random) / f64::from(u32::MAX) / 2.0)
+/// All of it and up to half as much again, so that many clients do not come back at once.
+pub(crate) fn jittered(delay: Duration) -> Duration {
+    let random = getrandom::u32().unwrap_or(0);
+    delay.mul_f64(1.0 + f64::from(random) / f64::from(u32::MAX) / 2.0)
 }
 
 #[cfg(test)]
@@ -340,10 +340,10 @@ mod tests {
     }
 
     #[test]
-    fn a_delay_is_jittered_between_its_half_and_itself() {
+    fn a_delay_is_at_least_kept_and_at_most_half_as_long_again() {
         for _ in 0..100 {
             let delay = jittered(Duration::from_secs(1));
-            assert!((500..=1000).contains(&delay.as_millis()), "{delay:?}");
+            assert!((1000..=1500).contains(&delay.as_millis()), "{delay:?}");
         }
     }
 }

@@ -16,6 +16,7 @@ use crate::failure::Failure;
 use crate::headers::LAST_EVENT_ID;
 use crate::message::{self, Id, Message};
 use crate::problem::Problem;
+use crate::upstream::jittered;
 
 /// How much of an error that is no message is read, and shown.
 const ERROR_BYTES: usize = 64 * 1024;
@@ -24,6 +25,8 @@ const ERROR_CHARS: usize = 200;
 const ATTEMPTS: u32 = 5;
 const FIRST_DELAY: Duration = Duration::from_secs(1);
 const MAXIMUM_DELAY: Duration = Duration::from_secs(30);
+/// However long a server asks to wait.
+const MAXIMUM_RETRY: Duration = Duration::from_secs(600);
 /// From an answer to the end of its stream, so that the connection can be used again.
 const REST_TIMEOUT: Duration = Duration::from_secs(1);
 
@@ -101,7 +104,8 @@ pub(super) enum Stream {
 
 /// How long to wait before a stream is asked for again, after so many attempts.
 pub(super) fn delay(retry: Option<Duration>, attempt: u32) -> Duration {
-    retry.unwrap_or(FIRST_DELAY).saturating_mul(1 << attempt.min(5)).min(MAXIMUM_DELAY)
+    let first = retry.unwrap_or(FIRST_DELAY).min(MAXIMUM_RETRY);
+    jittered(first.saturating_mul(1 << attempt.min(5)).min(MAXIMUM_DELAY).max(first))
 }
 
 impl Bridge {
