@@ -1,6 +1,6 @@
 //! The client's side of the gate: MCP for clients that cannot present a certificate.
 //!
-//! [`stdio::serve`] is an MCP server on standard input and output, [`local::serve`] an HTTP endpoint on loopback. Both
+//! [`stdio::serve`] is an MCP server on standard input and output, [`local::Listener`] an HTTP endpoint on loopback. Both
 //! speak to the gate through an [`Upstream`], which presents what an [`IdentitySource`] gives: files that are renewed
 //! in place, or anything else that has a certificate and its key.
 #![deny(missing_docs)]
