@@ -232,6 +232,26 @@ async fn a_session_that_is_gone_is_opened_again_once_and_no_request_is_lost() {
 }
 
 #[tokio::test]
+async fn a_session_is_opened_again_to_the_end_even_if_the_request_that_found_it_gone_is_cancelled()
+{
+    let (mut gate, mut client) = gate_and_client(Options::default()).await;
+    let _listening = client.initialize(&mut gate, "one").await;
+    client.request(1, "tools/list", json!({})).await;
+    gate.next().await.answer(404, "text/plain", "no such session");
+    let initialize = gate.next_of("initialize").await;
+    client.notify("notifications/cancelled", json!({ "requestId": 1 })).await;
+    gate.next_of("notifications/cancelled").await.answer(404, "text/plain", "no such session");
+    initialize.open("two");
+    let initialized = gate.next_of("notifications/initialized").await;
+    assert_eq!(initialized.session(), Some("two"));
+    initialized.accept();
+    assert_eq!(gate.next_of("GET").await.session(), Some("two"));
+    client.request(2, "tools/list", json!({})).await;
+    gate.next_of("tools/list").await.result(&json!({}));
+    assert_eq!(client.next().await["id"], 2);
+}
+
+#[tokio::test]
 async fn an_answer_goes_back_to_the_session_that_asked() {
     let (mut gate, mut client) = gate_and_client(Options::default()).await;
     let _listening = client.initialize(&mut gate, "one").await;

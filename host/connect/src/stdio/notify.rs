@@ -36,7 +36,8 @@ impl Bridge {
         let entry = id.and_then(|id| self.in_flight.cancel(id));
         let in_session = entry.is_none_or(|entry| !entry.stands_for_itself);
         if let (true, Some(session)) = (in_session, self.sessions.current()) {
-            self.send_in(&session, line).await;
+            // A session that is gone works on nothing any more.
+            let _ = self.send(&session, line).await;
         }
     }
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::StatusCode;
+use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
 use super::bridge::Bridge;
@@ -125,8 +126,19 @@ impl Bridge {
         self.open(id, line).await
     }
 
-    /// Opens a session again, as the client opened it. Those who find it gone at the same time share the next one.
+    /// Opens a session again, as the client opened it. Those who find it gone at the same time share the next one, which
+    /// is opened to its end whoever of them is cancelled meanwhile.
     pub(super) async fn reopen(self: &Arc<Self>, gone: &Arc<Session>) -> Result<(), Problem> {
+        let (bridge, gone) = (Arc::clone(self), Arc::clone(gone));
+        let (sender, opened) = oneshot::channel();
+        self.spawn_background(async move {
+            // Nobody may be waiting any more.
+            let _ = sender.send(bridge.open_instead_of(&gone).await);
+        });
+        opened.await.unwrap_or_else(|_| Err(Problem::session_lost()))
+    }
+
+    async fn open_instead_of(self: &Arc<Self>, gone: &Arc<Session>) -> Result<(), Problem> {
         let _opening = self.sessions.opening.lock().await;
         let current = self.sessions.current();
         if current.is_some_and(|current| !Arc::ptr_eq(&current, gone)) {
