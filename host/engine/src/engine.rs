@@ -39,7 +39,8 @@ pub struct EngineOptions {
     pub metering: Metering,
     /// Whether policies load quickly rather than run quickly: they are compiled without optimization, and what was
     /// compiled to configure a component is kept for when it is loaded with other settings. For many chains that judge
-    /// a few handshakes each. Verdicts are the same, and so is the fuel that they take. Default: no.
+    /// a few handshakes each. Verdicts are the same, and so is the fuel that they take; only the depth at which a guest's
+    /// recursion ends may be another. Default: no.
     pub quick_loading: bool,
 }
 

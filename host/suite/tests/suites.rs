@@ -215,6 +215,23 @@ fn a_bad_suite_is_shown_where_it_is_wrong() {
 }
 
 #[test]
+fn the_examples_of_the_documentation_are_suites() {
+    let repository = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    for (file, begin) in [
+        ("host/suite/README.md", "# suite.toml"),
+        (
+            "README.md",
+            "chain = [\"ca-chain\"]\n\n[policies.ca-chain]\nassets = { anchors = { certificates",
+        ),
+    ] {
+        let text = std::fs::read_to_string(repository.join(file)).unwrap();
+        let example = &text[text.find(begin).expect(file)..];
+        let suite = read(&example[..example.find("```").expect("an end")]).unwrap();
+        assert!(suite.cases().iter().all(|case| case.expectation.is_some()), "{file}");
+    }
+}
+
+#[test]
 fn a_suite_without_a_chain_or_without_a_case_says_what_is_missing() {
     assert_eq!(mistake("")["key"], "chain");
     assert_eq!(mistake("chain = [\"a\"]")["key"], "case");
