@@ -87,6 +87,7 @@ impl Suite {
         let cases =
             file.case.iter().map(|section| cases.case(section)).collect::<Result<Vec<_>, _>>()?;
         check_cases(&document, &cases)?;
+        check_variants(&document, &file.variants, &cases)?;
         Ok(Self {
             config,
             chain: file.chain.unwrap_or_default(),
@@ -216,6 +217,22 @@ fn check_cases(document: &Document, cases: &[Case]) -> Result<(), Mistake> {
         Some(case) => {
             let problem = format!("two cases have the name `{}`", case.name);
             Err(document.mistake_at(case.span.clone(), "case.name", &problem))
+        }
+        None => Ok(()),
+    }
+}
+
+/// A variant that no case names is a mistake: its author believes that it is tested.
+fn check_variants(
+    document: &Document,
+    variants: &BTreeMap<String, VariantSection>,
+    cases: &[Case],
+) -> Result<(), Mistake> {
+    let named = |name: &String| cases.iter().any(|case| case.variant.as_ref() == Some(name));
+    match variants.keys().find(|name| !named(name)) {
+        Some(name) => {
+            let key = format!("variants.{name}");
+            Err(document.mistake_in(&format!("[{key}."), &key, "no case names this variant"))
         }
         None => Ok(()),
     }

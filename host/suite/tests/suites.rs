@@ -193,6 +193,7 @@ fn a_bad_suite_is_shown_where_it_is_wrong() {
         (case("accept = { principle = \"x\" }"), 6, "case.accept"),
         (case("reject = { policy = \"x\" }"), 6, "case.reject"),
         (case("variant = \"strict\""), 6, "case.variant"),
+        (case("[variants.strict.policies.a]"), 6, "variants.strict"),
         (case("peer = \"nowhere\""), 6, "case.peer"),
         (case("[[case]]\nname = \"c\"\npresent = \"x\""), 7, "case.name"),
         (case("[[case]]\nname = \"d\"\npresent = \"y\""), 8, "case.present"),
