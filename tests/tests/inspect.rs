@@ -34,7 +34,8 @@ fn a_policy_is_told_with_what_it_gets_and_which_way_it_goes() {
 #[test]
 fn a_component_that_would_not_load_is_told_too_with_what_keeps_it() {
     let component = guest::component(
-        r#"(module (import "test:fax/line@1.0.0" "send" (func))
+        r#"(module (import "test:fax/line@1.0.0" "dial" (func (result i32)))
+             (import "test:fax/desk@1.0.0" "hang-up" (func (param i32)))
              (memory (export "memory") 1)
              (data (i32.const 16) "\00\01\00\00\05\00\00\00")
              (data (i32.const 256) "guest")
@@ -42,8 +43,16 @@ fn a_component_that_would_not_load_is_told_too_with_what_keeps_it() {
              (func (export "describe") (result i32) (i32.const 16))
              (func (export "configure") (param i32 i32 i32 i32) (result i32) unreachable)
              (func (export "evaluate") (param i32) (result i32) unreachable))"#,
-        "package test:guest; package test:fax@1.0.0 { interface line { send: func(); } }
-         world guest { include portcullis:policy/policy@1.0.0; import test:fax/line@1.0.0; }",
+        "package test:guest;
+         package test:fax@1.0.0 {
+             interface line { resource call; dial: func() -> call; }
+             interface desk { use line.{call}; hang-up: func(call: call); }
+         }
+         world guest {
+             include portcullis:policy/policy@1.0.0;
+             import test:fax/line@1.0.0;
+             import test:fax/desk@1.0.0;
+         }",
     );
     let found = inspected(&component);
     let refused: Vec<_> = found
@@ -52,7 +61,7 @@ fn a_component_that_would_not_load_is_told_too_with_what_keeps_it() {
         .filter(|import| matches!(import.status, ImportStatus::Refused { .. }))
         .map(|import| import.name.as_str())
         .collect();
-    assert_eq!(refused, ["test:fax/line@1.0.0"]);
+    assert_eq!(refused, ["test:fax/line@1.0.0", "test:fax/desk@1.0.0"]);
     assert_eq!(found.description.unwrap().name, "guest");
     assert_eq!(found.preparation, None);
     assert!(found.refusal.unwrap().contains("test:fax/line@1.0.0"));

@@ -132,8 +132,8 @@ pub(crate) fn status(import: &str) -> ImportStatus {
         }
         _ if FROZEN_WASI.contains(&interface) => "of WASI this host has 0.2".into(),
         Some(("wasi:sockets" | "wasi:http", _)) => {
-            "a policy has no network; leave it out with `--stub-wasi` (componentize-py, componentize-qjs) or with \
-             `-d http fetch-event` (componentize-js)"
+            "a policy has no network; leave it out with `--stub-wasi` (componentize-py) or with `-d http fetch-event` \
+             (componentize-js)"
                 .into()
         }
         _ => "a policy gets the contract's interfaces, and of WASI 0.2 cli, clocks, filesystem, io and random, frozen"
@@ -174,7 +174,7 @@ fn with_traps(
         let traps = trapping(&status);
         let ComponentItem::ComponentInstance(interface) = item.ty else {
             if traps && matches!(item.ty, ComponentItem::ComponentFunc(_)) {
-                trap(&mut linker.root(), "", import);
+                trap(&mut linker.root(), import, import.to_owned());
             }
             continue;
         };
@@ -193,7 +193,7 @@ fn with_traps(
             let mut interface = linker.instance(&linked_name(import, &status))?;
             match resource {
                 Some(_) => define_resource(&mut interface, name),
-                None => trap(&mut interface, import, name),
+                None => trap(&mut interface, name, format!("{import}#{name}")),
             }
         }
     }
@@ -209,8 +209,7 @@ fn linked_name(import: &str, status: &ImportStatus) -> String {
 }
 
 /// What is linked already stays as it is: defining it again is an error, and the only one that there can be.
-fn trap(interface: &mut LinkerInstance<'_, CallState>, import: &str, name: &str) {
-    let function = format!("{import}#{name}");
+fn trap(interface: &mut LinkerInstance<'_, CallState>, name: &str, function: String) {
     let _ = interface.func_new(name, move |_, _, _, _| {
         wasmtime::bail!("called `{function}`, which does nothing for a policy")
     });

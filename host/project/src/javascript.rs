@@ -65,14 +65,14 @@ pub(crate) fn build(
             match engine {
                 Engine::QuickJs => command
                     .args(["--world", wit::WORLD, "--js", SOURCE])
-                    .args(["--sync", "--stub-wasi", "--minify", "--output"])
+                    .args(["--sync", "--minify", "--output"])
                     .arg(&draft),
                 Engine::StarlingMonkey => command
                     .args(["--world-name", wit::WORLD, "--out"])
                     .arg(&draft)
                     .arg(SOURCE)
-                    // A policy is given no WASI. The list has no end of its own, so it stands last.
-                    .args(["--disable", "stdio", "random", "clocks", "http", "fetch-event"]),
+                    // What a policy is not given of WASI. The list has no end of its own, so it stands last.
+                    .args(["--disable", "http", "fetch-event"]),
             };
             tool::run(&mut command)
         })

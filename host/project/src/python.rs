@@ -28,7 +28,8 @@ pub(crate) fn build(
     let tool = tool().find(project, folders)?;
     wit::with_folder(project, component, |wit| {
         output::write_by(component, |draft| {
-            // A policy is given no WASI, and needs none: what the interpreter asks of it is asked before it is packed.
+            // CPython imports sockets, which no policy gets. So it is packed without any WASI, and needs none: what it asks
+            // of it as it starts is asked before.
             let mut command = base(project, &tool, wit)?;
             command.args(["componentize", "--stub-wasi", MODULE, "--output"]).arg(absolute(draft)?);
             tool::run(&mut command)
