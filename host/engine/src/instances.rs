@@ -36,7 +36,7 @@ impl Instances {
                 (store, world)
             }
             Self::ReadyAhead(shelf) => {
-                let (mut store, world) = shelf.take(limits);
+                let (mut store, world) = shelf.take();
                 engine::set_deadline(&mut store, limits.deadline);
                 (store, world)
             }
@@ -82,7 +82,7 @@ impl Shelf {
         shelf
     }
 
-    fn take(self: &Arc<Self>, limits: &PolicyLimits) -> Made {
+    fn take(self: &Arc<Self>) -> Made {
         let mut stock = self.stock();
         let ready = stock.ready.pop();
         self.refill(&mut stock);
@@ -91,8 +91,8 @@ impl Shelf {
             Some((store, world)) => (store, Ok(Ok(world))),
             // By time, a client that has to wait for `configure` waits no longer than for a judgement. By work, a verdict
             // must not depend on whether an instance was ready.
-            None if self.requests.is_some() => self.make(limits.deadline),
-            None => self.make(limits.configure_deadline),
+            None if self.requests.is_some() => self.make(self.limits.deadline),
+            None => self.make(self.limits.configure_deadline),
         }
     }
 

@@ -70,7 +70,8 @@ pub enum Preparation {
     /// Each instance starts from the memory that `configure` left.
     Snapshot,
     /// No snapshot can be taken of this component, so a few instances are kept configured ahead of need. A decision that
-    /// finds none ready configures one itself, within as long as its deadline.
+    /// finds none ready configures one itself, within as long as its deadline; by work nothing is made ahead, and each
+    /// does so within the deadline of `configure`.
     ReadyAhead,
 }
 

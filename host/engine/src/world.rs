@@ -123,11 +123,11 @@ pub(crate) fn imports(component: &Component) -> Vec<String> {
 pub(crate) fn status(import: &str) -> ImportStatus {
     let (interface, version) = import.split_once('@').unwrap_or((import, ""));
     let why: Cow<'static, str> = match interface.split_once('/') {
-        Some((PACKAGE, known)) if INTERFACES.contains(&known) && version.starts_with("1.") => {
+        Some((PACKAGE, known)) if INTERFACES.contains(&known) && is_release(version, "1.") => {
             return ImportStatus::Contract;
         }
         Some((PACKAGE, _)) => format!("this host has {PACKAGE}@{CONTRACT_VERSION}").into(),
-        _ if FROZEN_WASI.contains(&interface) && version.starts_with("0.2.") => {
+        _ if FROZEN_WASI.contains(&interface) && is_release(version, "0.2.") => {
             return ImportStatus::FrozenWasi;
         }
         _ if FROZEN_WASI.contains(&interface) => "of WASI this host has 0.2".into(),
@@ -140,6 +140,12 @@ pub(crate) fn status(import: &str) -> ImportStatus {
             .into(),
     };
     ImportStatus::Refused { why }
+}
+
+/// Whether this is a version of such a line, and no pre-release, which matches nothing but itself.
+fn is_release(version: &str, line: &str) -> bool {
+    let rest = version.strip_prefix(line).unwrap_or_default();
+    !rest.is_empty() && rest.bytes().all(|byte| byte == b'.' || byte.is_ascii_digit())
 }
 
 /// Links a component. What is missing of the imports with such a status traps when it is called.
@@ -228,9 +234,12 @@ mod tests {
     fn the_contract_s_interfaces_are_those_of_its_first_version() {
         assert_eq!(status("portcullis:policy/log@1.0.0"), ImportStatus::Contract);
         assert_eq!(status("portcullis:policy/log@1.7.0"), ImportStatus::Contract);
-        for other in
-            ["portcullis:policy/log@2.0.0", "portcullis:policy/log", "portcullis:policy/fax@1.0.0"]
-        {
+        for other in [
+            "portcullis:policy/log@2.0.0",
+            "portcullis:policy/log@1.0.0-rc",
+            "portcullis:policy/log",
+            "portcullis:policy/fax@1.0.0",
+        ] {
             assert!(matches!(status(other), ImportStatus::Refused { .. }), "{other}");
         }
     }
@@ -242,6 +251,7 @@ mod tests {
         for other in [
             "wasi:clocks/wall-clock@0.3.0",
             "wasi:clocks/wall-clock@0.2",
+            "wasi:clocks/wall-clock@0.2.0-rc-2023-11-10",
             "wasi:sockets/tcp@0.2.0",
             "wasi:http/outgoing-handler@0.2.0",
             "wasi:keyvalue/store@0.2.0",
