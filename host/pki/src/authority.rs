@@ -7,21 +7,34 @@ use rcgen::{
     DistinguishedName, DnType, ExtendedKeyUsagePurpose, GeneralSubtree, IsCa, Issuer, KeyPair,
     NameConstraints, PublicKeyData, SanType, SerialNumber, SignatureAlgorithm, SigningKey,
 };
+use rustls_pki_types::CertificateDer;
+use rustls_pki_types::pem::PemObject as _;
 use time::OffsetDateTime;
+use x509_parser::prelude::{FromDer as _, X509Certificate};
 
 use crate::error::Error;
 use crate::issued::{Certified, Issued};
 use crate::key::PublicKey;
 use crate::oid;
 use crate::profile::{AltName, NameConstraint, PathLength, Profile, Validity};
+use crate::revocation_list::{RevocationList, SignedRevocationList};
 use crate::test_key::TestKey;
 
 /// Enough that no serial number comes twice, and that nobody guesses the next (RFC 5280, 4.1.2.2 allows 20).
 const SERIAL_BYTES: usize = 16;
 
+/// The signature algorithms, with their AlgorithmIdentifier in DER (RFC 5758, RFC 8410, RFC 4055).
+static ALGORITHMS: [(&SignatureAlgorithm, &[u8]); 4] = [
+    (&rcgen::PKCS_ECDSA_P256_SHA256, b"\x30\x0a\x06\x08\x2a\x86\x48\xce\x3d\x04\x03\x02"),
+    (&rcgen::PKCS_ECDSA_P384_SHA384, b"\x30\x0a\x06\x08\x2a\x86\x48\xce\x3d\x04\x03\x03"),
+    (&rcgen::PKCS_ED25519, b"\x30\x05\x06\x03\x2b\x65\x70"),
+    (&rcgen::PKCS_RSA_SHA256, b"\x30\x0d\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x01\x0b\x05\x00"),
+];
+
 /// A certification authority: a certificate and the key that signs with it.
 pub struct Authority {
-    certificate: Certificate,
+    certificate_der: Vec<u8>,
+    certificate_pem: String,
     /// PEM of this authority and those above it, without the root.
     chain_pem: String,
     issuer: Issuer<'static, Signer>,
@@ -49,7 +62,43 @@ impl Authority {
     fn self_signed(profile: &Profile, key: Signer) -> Result<Self, Error> {
         let params = parameters(profile)?;
         let certificate = params.self_signed(&key).map_err(Error::Signing)?;
-        Ok(Self { certificate, chain_pem: String::new(), issuer: Issuer::new(params, key) })
+        Ok(Self::new(&certificate, String::new(), Issuer::new(params, key)))
+    }
+
+    /// Takes up an authority that was made before.
+    ///
+    /// `certificate_pem` is its certificate; `chain_pem` that one and those above it without the root, and so empty for a
+    /// root; `key_pem` its private key, unencrypted.
+    ///
+    /// # Errors
+    /// [`Error::Certificate`], [`Error::PrivateKey`] and [`Error::KeyMismatch`].
+    pub fn load(certificate_pem: &str, chain_pem: &str, key_pem: &str) -> Result<Self, Error> {
+        let malformed = |problem: String| Error::Certificate(problem);
+        let der = CertificateDer::from_pem_slice(certificate_pem.as_bytes())
+            .map_err(|error| malformed(format!("{error:?}")))?;
+        let (_, parsed) =
+            X509Certificate::from_der(&der).map_err(|error| malformed(error.to_string()))?;
+        let key = KeyPair::from_pem(key_pem).map_err(Error::PrivateKey)?;
+        if key.subject_public_key_info() != parsed.public_key().raw {
+            return Err(Error::KeyMismatch);
+        }
+        let issuer = Issuer::from_ca_cert_der(&der, Signer::Generated(key))
+            .map_err(|error| malformed(error.to_string()))?;
+        Ok(Self {
+            certificate_der: der.to_vec(),
+            certificate_pem: certificate_pem.to_owned(),
+            chain_pem: chain_pem.to_owned(),
+            issuer,
+        })
+    }
+
+    fn new(certificate: &Certificate, chain_pem: String, issuer: Issuer<'static, Signer>) -> Self {
+        Self {
+            certificate_der: certificate.der().to_vec(),
+            certificate_pem: certificate.pem(),
+            chain_pem,
+            issuer,
+        }
     }
 
     /// Makes an authority that this one certifies.
@@ -72,7 +121,7 @@ impl Authority {
         let params = parameters(profile)?;
         let certificate = params.signed_by(&key, &self.issuer).map_err(Error::Signing)?;
         let chain_pem = certificate.pem() + &self.chain_pem;
-        Ok(Self { certificate, chain_pem, issuer: Issuer::new(params, key) })
+        Ok(Self::new(&certificate, chain_pem, Issuer::new(params, key)))
     }
 
     /// Makes a key and certifies it.
@@ -101,13 +150,53 @@ impl Authority {
     /// The certificate: what who trusts this authority has as an anchor.
     #[must_use]
     pub fn certificate_der(&self) -> &[u8] {
-        self.certificate.der()
+        &self.certificate_der
     }
 
     /// The certificate in PEM.
     #[must_use]
     pub fn certificate_pem(&self) -> String {
-        self.certificate.pem()
+        self.certificate_pem.clone()
+    }
+
+    /// This authority and those above it without the root, PEM: what stands below a leaf in its chain. Empty for a root.
+    #[must_use]
+    pub fn chain_pem(&self) -> &str {
+        &self.chain_pem
+    }
+
+    /// The private key, PKCS #8 in PEM: a secret. None for a key for fixtures.
+    #[must_use]
+    pub fn key_pem(&self) -> Option<String> {
+        match self.issuer.key() {
+            Signer::Generated(key) => Some(key.serialize_pem()),
+            Signer::Test(_) => None,
+        }
+    }
+
+    /// Signs bytes that are no certificate: an OCSP answer, for instance.
+    ///
+    /// # Errors
+    /// [`Error::Signing`], also where the key is of a type whose signatures are not named here.
+    pub fn sign(&self, message: &[u8]) -> Result<Signature, Error> {
+        let key = self.issuer.key();
+        let algorithm = key.algorithm();
+        let (_, algorithm_der) = ALGORITHMS
+            .iter()
+            .find(|(known, _)| *known == algorithm)
+            .ok_or(Error::Signing(rcgen::Error::UnsupportedSignatureAlgorithm))?;
+        let bytes = key.sign(message).map_err(Error::Signing)?;
+        Ok(Signature { algorithm_der, bytes })
+    }
+
+    /// Makes a CRL (RFC 5280, 5) that covers all that this authority issues.
+    ///
+    /// # Errors
+    /// [`Error::Validity`] if the next update is not after this one, and [`Error::Signing`].
+    pub fn revocation_list(&self, list: &RevocationList) -> Result<SignedRevocationList, Error> {
+        let signed = list.parameters()?.signed_by(&self.issuer).map_err(Error::Signing)?;
+        let pem = signed.pem().map_err(Error::Signing)?;
+        Ok(SignedRevocationList { der: signed.der().to_vec(), pem })
     }
 
     fn certified(&self, certificate: &Certificate) -> Certified {
@@ -119,11 +208,20 @@ impl Authority {
     }
 }
 
+/// A signature by an authority's key.
+#[derive(Clone, Debug)]
+pub struct Signature {
+    /// AlgorithmIdentifier (RFC 5280, 4.1.1.2), DER.
+    pub algorithm_der: &'static [u8],
+    /// The content of the BIT STRING.
+    pub bytes: Vec<u8>,
+}
+
 /// Without the key.
 impl fmt::Debug for Authority {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Authority")
-            .field("certificate", &self.certificate.pem())
+            .field("certificate", &self.certificate_pem)
             .field("key", &"redacted")
             .finish_non_exhaustive()
     }

@@ -6,6 +6,12 @@ use std::path::PathBuf;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
+    /// The certificate of an authority is malformed.
+    #[error("the certificate cannot be read: {0}")]
+    Certificate(String),
+    /// The private key of an authority belongs to another certificate.
+    #[error("the private key is not the certificate's")]
+    KeyMismatch,
     /// The name cannot be written as an IA5String (RFC 5280, 4.2.1.6): ASCII only.
     #[error("`{0}` is not ASCII")]
     NotAscii(String),
@@ -20,6 +26,9 @@ pub enum Error {
         /// The bits of the address.
         longest: u8,
     },
+    /// The private key is malformed, encrypted, or of an algorithm that is not known.
+    #[error("the private key cannot be read")]
+    PrivateKey(#[source] rcgen::Error),
     /// The public key is malformed or of an algorithm that is not known.
     #[error("the public key cannot be certified")]
     PublicKey(#[source] rcgen::Error),

@@ -24,13 +24,15 @@ mod issued;
 mod key;
 pub mod oid;
 mod profile;
+mod revocation_list;
 mod test_key;
 
-pub use authority::Authority;
+pub use authority::{Authority, Signature};
 pub use error::Error;
 pub use files::{write_private, write_public};
 pub use flaw::Flaw;
 pub use issued::{Certified, Issued};
 pub use key::{KeyType, PublicKey};
 pub use profile::{AltName, Extension, KeyUsage, NameConstraint, PathLength, Profile, Validity};
+pub use revocation_list::{RevocationList, RevocationReason, Revoked, SignedRevocationList};
 pub use test_key::{TestKey, TestKeyType};
