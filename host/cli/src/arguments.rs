@@ -7,6 +7,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::command::ca::CaArguments;
+
 pub(crate) use policy::{
     BuildPolicy, InspectPolicy, JavaScriptEngine, NewPolicy, PolicyCommand, PolicyLanguage,
 };
@@ -35,6 +37,8 @@ pub(crate) enum Command {
     Explain(Explain),
     /// Present a certificate for an MCP client that cannot: a stdio MCP server, or a local HTTP endpoint
     Connect(Connect),
+    /// Run a private certification authority: for development, and for small installations
+    Ca(CaArguments),
     /// Run suites: cases that policies must pass, offline
     Test(Test),
     /// Make, build and inspect policies

@@ -1,5 +1,6 @@
 //! What each command does.
 
+pub(crate) mod ca;
 pub(crate) mod check;
 pub(crate) mod connect;
 pub(crate) mod explain;
