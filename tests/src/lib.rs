@@ -18,6 +18,7 @@ pub mod judge;
 pub mod ledger;
 pub mod openssl_ca;
 pub mod pki;
+pub mod private_ca;
 pub mod process;
 pub mod responder;
 pub mod stunnel;

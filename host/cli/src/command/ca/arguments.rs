@@ -48,9 +48,9 @@ pub(crate) struct Init {
     /// The kind of its key
     #[arg(long, value_enum, default_value_t)]
     pub(crate) key_type: Key,
-    /// How long its certificate is valid
-    #[arg(long, default_value = "3650d", value_name = "TIME", value_parser = parse_duration)]
-    pub(crate) ttl: i64,
+    /// How long its certificate is valid; 3650d by default, or as long as that of the authority above
+    #[arg(long, value_name = "TIME", value_parser = parse_duration)]
+    pub(crate) ttl: Option<i64>,
     /// The longest time that a certificate of its is valid
     #[arg(long, default_value = "30d", value_name = "TIME", value_parser = parse_duration)]
     pub(crate) maximum_ttl: i64,

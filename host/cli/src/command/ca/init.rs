@@ -13,6 +13,9 @@ use crate::arguments::Format;
 use crate::exit::Exit;
 use crate::{report, time};
 
+/// How long a root is valid if nothing else is said, in seconds: ten years of 365 days.
+const LIFETIME: i64 = 3650 * 24 * 60 * 60;
+
 #[derive(Serialize)]
 struct Made {
     directory: String,
@@ -35,11 +38,12 @@ pub(crate) fn init(
         }
         None => None,
     };
+    let rest = parent.as_ref().map(|parent| parent.certificate().not_after() - clock.now());
     let domains = arguments.permit_dns.iter().cloned().map(NameConstraint::Dns);
     let options = Options {
         name: arguments.name.clone(),
         key: arguments.key_type.into(),
-        lifetime: arguments.ttl,
+        lifetime: arguments.ttl.unwrap_or(rest.map_or(LIFETIME, |rest| rest.min(LIFETIME))),
         path_length: arguments.path_length,
         permitted: domains.chain(arguments.permit_ip.iter().cloned()).collect(),
         trust_domain: arguments.permit_spiffe.clone(),

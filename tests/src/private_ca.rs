@@ -1,0 +1,124 @@
+//! `portcullis ca`, called as its users call it.
+
+use std::io::{BufRead as _, BufReader};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::gate::binary;
+use crate::pki::Identity;
+
+/// A folder with an authority in `ca`, where its commands run.
+pub struct PrivateCa(TempDir);
+
+/// `portcullis ca crl --serve`. Ends when dropped.
+pub struct Served {
+    child: Child,
+    address: SocketAddr,
+}
+
+impl PrivateCa {
+    /// Makes the authority, with these options.
+    #[must_use]
+    pub fn new(options: &[&str]) -> Self {
+        let ca = Self(TempDir::new().expect("a temporary directory"));
+        ca.json(&[&["init"], options].concat());
+        ca
+    }
+
+    /// A file in the folder.
+    #[must_use]
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    /// A command that is not yet run.
+    #[must_use]
+    pub fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(binary());
+        command.arg("ca").args(arguments).args(["--format", "json"]).current_dir(self.0.path());
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command
+    }
+
+    /// What a command that succeeds prints.
+    #[track_caller]
+    pub fn json(&self, arguments: &[&str]) -> Value {
+        let output = self.command(arguments).output().expect("it runs");
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{arguments:?}: {said}");
+        serde_json::from_slice(&output.stdout).expect("JSON on standard output")
+    }
+
+    /// What a command that fails says is wrong. It exits with 2.
+    #[track_caller]
+    pub fn mistake(&self, arguments: &[&str]) -> Value {
+        let output = self.command(arguments).output().expect("it runs");
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}");
+        let printed: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+        printed["error"].clone()
+    }
+
+    /// What was issued.
+    #[must_use]
+    pub fn list(&self) -> Vec<Value> {
+        self.json(&["list"])["certificates"].as_array().expect("a list").clone()
+    }
+
+    /// Issues a certificate for a client, with these options.
+    #[must_use]
+    pub fn issue(&self, name: &str, options: &[&str]) -> Identity {
+        self.json(&[&["issue", name], options].concat());
+        let certificate = self.path(&format!("{name}.pem"));
+        Identity { chain: certificate.clone(), key: certificate.with_extension("key"), certificate }
+    }
+
+    /// Serves the CRL and OCSP answers.
+    #[must_use]
+    pub fn serve(&self) -> Served {
+        let mut command = self.command(&["crl", "--serve", "127.0.0.1:0"]);
+        let mut child = command.stderr(Stdio::inherit()).spawn().expect("it runs");
+        let mut line = String::new();
+        let mut stdout = BufReader::new(child.stdout.take().expect("a pipe"));
+        stdout.read_line(&mut line).expect("a line on standard output");
+        let event: Value = serde_json::from_str(&line).expect("JSON");
+        let address = event["address"].as_str().and_then(|text| text.parse().ok());
+        Served { child, address: address.expect("an address") }
+    }
+
+    /// Runs `openssl` in the folder.
+    #[track_caller]
+    pub fn openssl(&self, arguments: &str) -> Output {
+        openssl(self.0.path(), arguments)
+    }
+}
+
+impl Served {
+    /// Its address.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Where OCSP requests go.
+    #[must_use]
+    pub fn ocsp(&self) -> String {
+        format!("http://{}/ocsp", self.address)
+    }
+}
+
+impl Drop for Served {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn openssl(folder: &Path, arguments: &str) -> Output {
+    let mut command = Command::new("openssl");
+    command.args(arguments.split_whitespace()).current_dir(folder).stdin(Stdio::null());
+    command.output().expect("openssl runs; `cargo xtask test` installs it")
+}
