@@ -40,6 +40,7 @@ impl PrivateCa {
     pub fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(binary());
         command.arg("ca").args(arguments).args(["--format", "json"]).current_dir(self.0.path());
+        command.env_remove("PORTCULLIS_PKCS12_PASSWORD").env_remove("PORTCULLIS_LOG");
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         command
     }

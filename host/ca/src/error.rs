@@ -12,6 +12,14 @@ use crate::request::RequestError;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
+    /// The certificate or the key of the authority cannot be used.
+    #[error("the authority cannot be used")]
+    Authority {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: portcullis_pki::Error,
+    },
     /// The certificate that was made would not be accepted under this authority: its name constraints, for instance.
     #[error("peers would refuse the certificate: {0}")]
     Check(String),
@@ -81,17 +89,14 @@ pub enum Error {
         /// In seconds.
         allowed: i64,
     },
-    /// The certificate or the key of the authority cannot be used.
-    #[error("the authority cannot be used")]
-    Authority {
+    /// The file holds nothing of the kind.
+    #[error("it cannot be read: {problem}")]
+    Malformed {
         /// The file.
         path: PathBuf,
-        /// Why.
-        source: portcullis_pki::Error,
+        /// Why not.
+        problem: String,
     },
-    /// A certificate could not be made.
-    #[error(transparent)]
-    Pki(#[from] portcullis_pki::Error),
     /// A name that is none.
     #[error(transparent)]
     Name(#[from] NameError),
@@ -103,32 +108,27 @@ pub enum Error {
         /// The file that is missing.
         missing: &'static str,
     },
-    /// An authority's certificate, or one that this version would not make.
-    #[error("certificate {0} cannot be renewed: it is an authority's, or of another make")]
-    NotRenewable(String),
     /// The certificate was issued by somebody else.
     #[error("this authority has not issued the certificate")]
     NotOurs(PathBuf),
+    /// An authority's certificate, or one that this version would not make.
+    #[error("certificate {0} cannot be renewed: it is an authority's, or of another make")]
+    NotRenewable(String),
     /// No authority may stand below this one.
     #[error("the authority's path length leaves no room for one below it")]
     PathLength(PathBuf),
-    /// The file holds nothing of the kind.
-    #[error("it cannot be read: {problem}")]
-    Malformed {
-        /// The file.
-        path: PathBuf,
-        /// Why not.
-        problem: String,
-    },
+    /// A certificate could not be made.
+    #[error(transparent)]
+    Pki(#[from] portcullis_pki::Error),
     /// A certificate in the index does not parse.
     #[error("the index has a certificate that cannot be read")]
     Record(#[from] CertificateError),
-    /// The certificate was revoked, and so is not renewed.
-    #[error("certificate {0} was revoked")]
-    Revoked(String),
     /// A certificate signing request that is not followed.
     #[error(transparent)]
     Request(#[from] RequestError),
+    /// The certificate was revoked, and so is not renewed.
+    #[error("certificate {0} was revoked")]
+    Revoked(String),
     /// No certificate has this serial number.
     #[error("no certificate with the serial number `{0}` was issued here")]
     UnknownSerial(String),

@@ -160,9 +160,7 @@ mod tests {
         for name in ["", "*", "a b", "*.*.example.org", "a..b", "exämple.org", "https://a"] {
             assert!(parse_dns(name).is_err(), "{name}");
         }
-        for address in ["a@example.org"] {
-            assert!(parse_email(address).is_ok(), "{address}");
-        }
+        assert!(parse_email("a@example.org").is_ok());
         for address in ["a", "@example.org", "a@", "a@b@c", "a b@example.org", "ä@example.org"] {
             assert!(parse_email(address).is_err(), "{address}");
         }

@@ -29,6 +29,9 @@ pub struct Request {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum RequestError {
+    /// A key that is not certified.
+    #[error("the key is not certified: {0}")]
+    Key(String),
     /// Not PKCS #10.
     #[error("not a certificate signing request (PKCS #10), in PEM or DER: {0}")]
     Malformed(String),
@@ -38,9 +41,6 @@ pub enum RequestError {
     /// More than 64 KiB.
     #[error("{0} bytes are more than a request has")]
     TooLarge(usize),
-    /// A key that is not certified.
-    #[error("the key is not certified: {0}")]
-    Key(String),
 }
 
 impl Request {

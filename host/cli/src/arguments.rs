@@ -1,5 +1,6 @@
 //! What can be said on the command line.
 
+mod ca;
 mod policy;
 
 use std::net::{IpAddr, SocketAddr};
@@ -7,8 +8,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::command::ca::CaArguments;
-
+pub(crate) use ca::{CaArguments, CaCommand, Crl, Init, Issue, Output, Renew, Revoke};
 pub(crate) use policy::{
     BuildPolicy, InspectPolicy, JavaScriptEngine, NewPolicy, PolicyCommand, PolicyLanguage,
 };

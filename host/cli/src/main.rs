@@ -7,6 +7,7 @@ mod diagnosis;
 mod exit;
 mod logging;
 mod metrics;
+mod password;
 mod policies;
 mod recording;
 mod report;

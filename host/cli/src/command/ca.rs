@@ -1,6 +1,5 @@
 //! `portcullis ca`: a private certification authority.
 
-mod arguments;
 mod crl;
 mod diagnosis;
 mod init;
@@ -13,9 +12,7 @@ mod serve;
 use portcullis_ca::Ca;
 use portcullis_engine::Clock;
 
-pub(crate) use self::arguments::CaArguments;
-use self::arguments::CaCommand;
-use crate::arguments::Format;
+use crate::arguments::{CaArguments, CaCommand, Format};
 use crate::exit::Exit;
 
 /// Does what is asked of the authority.

@@ -3,9 +3,8 @@
 use portcullis_ca::{Ca, replace_public};
 use serde::Serialize;
 
-use super::arguments::Crl;
 use super::diagnosis::mistake;
-use crate::arguments::Format;
+use crate::arguments::{Crl, Format};
 use crate::exit::Exit;
 use crate::{report, time};
 

@@ -6,10 +6,19 @@ use portcullis_ca::Error;
 use portcullis_config::with_causes;
 
 use crate::diagnosis::Mistake;
+use crate::time;
 
 /// The error as the operator's mistake: about the file that it names, or about the authority's directory.
 pub(crate) fn mistake(error: &Error, directory: &Path) -> Mistake {
-    let mistake = Mistake::file(error.path().unwrap_or(directory), &with_causes(error));
+    let problem = match error {
+        Error::Expired { not_before, not_after, .. } => format!(
+            "the authority's certificate is not valid now, but from {} to {}",
+            time::format(*not_before),
+            time::format(*not_after)
+        ),
+        _ => with_causes(error),
+    };
+    let mistake = Mistake::file(error.path().unwrap_or(directory), &problem);
     let mistake = match error {
         Error::Lifetime { .. } => mistake.key("--ttl"),
         Error::PathLength(_) => mistake.key("--path-length"),

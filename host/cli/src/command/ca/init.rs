@@ -7,9 +7,8 @@ use portcullis_engine::Clock;
 use portcullis_pki::NameConstraint;
 use serde::Serialize;
 
-use super::arguments::Init;
 use super::diagnosis::mistake;
-use crate::arguments::Format;
+use crate::arguments::{Format, Init};
 use crate::exit::Exit;
 use crate::{report, time};
 

@@ -6,10 +6,9 @@ use portcullis_ca::{Ask, Ca, Issued, Request, Usage};
 use portcullis_pki::AltName;
 use serde::Serialize;
 
-use super::arguments::{Issue, Renew};
 use super::diagnosis::mistake;
 use super::output::Target;
-use crate::arguments::Format;
+use crate::arguments::{Format, Issue, Renew};
 use crate::config::read_bounded;
 use crate::diagnosis::Mistake;
 use crate::exit::Exit;

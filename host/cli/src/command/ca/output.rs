@@ -9,12 +9,13 @@ use portcullis_ca::{
 use rustls_pki_types::pem::PemObject as _;
 use rustls_pki_types::{CertificateDer, PrivatePkcs8KeyDer};
 
-use super::arguments::Output;
 use super::diagnosis::mistake;
+use crate::arguments::Output;
 use crate::config::read_bounded;
 use crate::diagnosis::Mistake;
+use crate::password::{Password, VARIABLE};
 
-/// The largest file with a password or a certificate, in bytes.
+/// The largest file with a certificate, in bytes.
 const MAXIMUM_BYTES: u64 = 1024 * 1024;
 /// How often a password is hashed, so that guessing it is slow.
 const PKCS12_ITERATIONS: u32 = 100_000;
@@ -30,7 +31,7 @@ pub(crate) struct Target {
 enum Form {
     CertificateOnly,
     Pair { key: PathBuf },
-    Pkcs12 { password: String },
+    Pkcs12 { password: Password },
     SingleFile,
 }
 
@@ -42,7 +43,9 @@ impl Target {
             None => default_path(name, if output.pkcs12 { "p12" } else { "pem" })?,
         };
         let form = match output {
-            Output { pkcs12: true, .. } => Form::Pkcs12 { password: password(output)? },
+            Output { pkcs12: true, .. } => {
+                Form::Pkcs12 { password: password(output.password_file.as_deref())? }
+            }
             Output { single_file: true, .. } => Form::SingleFile,
             _ => Form::Pair { key: key_beside(&certificate)? },
         };
@@ -112,7 +115,7 @@ impl Target {
                 private(&self.certificate, format!("{}{key_pem}", issued.chain_pem).as_bytes())
             }
             (Some(key_pem), Form::Pkcs12 { password }) => {
-                let bytes = pkcs12(issued, key_pem, password)
+                let bytes = pkcs12(issued, key_pem, password.text())
                     .map_err(|problem| Error::Encoding(format!("PKCS #12: {problem}")))?;
                 private(&self.certificate, &bytes)
             }
@@ -144,26 +147,15 @@ fn key_beside(certificate: &Path) -> Result<PathBuf, Mistake> {
     }
 }
 
-/// The password for PKCS #12: from a file or a variable, never from the command line, which others can see.
-fn password(output: &Output) -> Result<String, Mistake> {
-    let (text, from) = match (&output.password_file, &output.password_env) {
-        (Some(path), _) => {
-            let bytes = read_bounded(path, MAXIMUM_BYTES)
-                .map_err(|problem| Mistake::file(path, &problem).key("--password-file"))?;
-            (String::from_utf8(bytes).unwrap_or_default(), path.display().to_string())
-        }
-        (None, Some(variable)) => {
-            (std::env::var(variable).unwrap_or_default(), format!("${variable}"))
-        }
-        (None, None) => {
-            return Err(Mistake::file(Path::new("."), "PKCS #12 needs a password")
-                .key("--pkcs12")
-                .hint("give it in a file with `--password-file`, or in a variable with `--password-env`"));
-        }
-    };
-    match text.lines().next() {
-        Some(password) if !password.is_empty() => Ok(password.to_owned()),
-        _ => Err(Mistake::file(Path::new(&from), "there is no password in it, or it is no UTF-8")),
+fn password(file: Option<&Path>) -> Result<Password, Mistake> {
+    let password = Password::from(file)?;
+    match password.text() {
+        "" => Err(Mistake::file(file.unwrap_or(Path::new(".")), "PKCS #12 needs a password")
+            .key("--pkcs12")
+            .hint(&format!(
+                "give it in a file with `--password-file`, or in the variable {VARIABLE}"
+            ))),
+        _ => Ok(password),
     }
 }
 

@@ -3,9 +3,8 @@
 use portcullis_ca::Ca;
 use serde::Serialize;
 
-use super::arguments::Revoke;
 use super::diagnosis::mistake;
-use crate::arguments::Format;
+use crate::arguments::{Format, Revoke};
 use crate::exit::Exit;
 use crate::{report, time};
 

@@ -7,12 +7,12 @@ use portcullis_engine::Certificate;
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject as _;
 
-use super::pkcs12::Password;
 use super::recorded::Recorded;
 use super::{live, pkcs12, recorded};
 use crate::arguments::Explain;
 use crate::config::read_bounded;
 use crate::diagnosis::Mistake;
+use crate::password::Password;
 
 /// The largest file of certificates, in bytes.
 const MAXIMUM_BYTES: u64 = 1024 * 1024;

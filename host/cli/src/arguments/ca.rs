@@ -131,12 +131,9 @@ pub(crate) struct Output {
     /// Certificate and key as PKCS #12, in NAME.p12 by default
     #[arg(long)]
     pub(crate) pkcs12: bool,
-    /// The file whose first line is the PKCS #12 password
+    /// A file with the PKCS #12 password; by default PORTCULLIS_PKCS12_PASSWORD
     #[arg(long, value_name = "FILE", requires = "pkcs12")]
     pub(crate) password_file: Option<PathBuf>,
-    /// The environment variable with the PKCS #12 password
-    #[arg(long, value_name = "VARIABLE", requires = "pkcs12", conflicts_with = "password_file")]
-    pub(crate) password_env: Option<String>,
 }
 
 #[derive(Args, Debug)]
