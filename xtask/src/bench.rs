@@ -5,14 +5,17 @@ use anyhow::{Context as _, Result, ensure};
 use crate::{build, components};
 
 /// What can be measured, and where: a name, its package and its bench.
-const BENCHES: [(&str, &str, &str); 2] =
-    [("decide", "portcullis-tests", "decide"), ("revocation", "portcullis-revocation", "crl")];
+const BENCHES: [(&str, &str, &str); 3] = [
+    ("decide", "portcullis-tests", "decide"),
+    ("replay", "portcullis", "replay"),
+    ("revocation", "portcullis-revocation", "crl"),
+];
 
 /// Runs one of them.
 pub fn run(name: &str) -> Result<()> {
     let known = BENCHES.iter().find(|(known, ..)| *known == name);
-    let (_, package, bench) =
-        known.with_context(|| format!("`{name}` is no bench: `decide` or `revocation`"))?;
+    let (_, package, bench) = known
+        .with_context(|| format!("`{name}` is no bench: `decide`, `replay` or `revocation`"))?;
     components::build_plugins()?;
     let status = build::cargo(&["bench", "--package", package, "--bench", bench])
         .status()

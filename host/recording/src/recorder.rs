@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use portcullis_core::Clock;
 
 use crate::error::RecordingError;
-use crate::store::{Job, Store};
+use crate::store::{Job, Store, check_private};
 use crate::wire::{self, MAXIMUM_RECORD_BYTES, PolicyIdentity, Record};
 
 /// What may wait to be written: records, and bytes of them.
@@ -82,11 +82,11 @@ impl Options {
         }
     }
 
-    /// Whether the limits can be kept together.
+    /// Whether the limits can be kept together, and the directory, if it is there, is private. Makes nothing.
     ///
     /// # Errors
     ///
-    /// When they contradict each other.
+    /// When that is not so.
     pub fn check(&self) -> Result<(), RecordingError> {
         let wrong = |problem: String| Err(RecordingError::Options(problem));
         let smallest = 2 * MAXIMUM_RECORD_BYTES as u64;
@@ -105,7 +105,7 @@ impl Options {
         if self.maximum_file_age_seconds < 1 || self.maximum_age_seconds < 1 {
             return wrong("an age is less than a second".to_owned());
         }
-        Ok(())
+        if self.directory.exists() { check_private(&self.directory) } else { Ok(()) }
     }
 }
 

@@ -71,10 +71,7 @@ impl Store {
         let path = options.directory.clone();
         let io = |source| RecordingError::Directory { path: path.clone(), source };
         make_private(&path).map_err(io)?;
-        let mode = fs::metadata(&path).map_err(io)?.mode() & 0o7777;
-        if mode & 0o077 != 0 {
-            return Err(RecordingError::Mode { path, mode });
-        }
+        check_private(&path)?;
         let store = Self { options, clock, current: None };
         store.remove_old().map_err(io)?;
         Ok(store)
@@ -216,6 +213,18 @@ impl Store {
             }
         }
         Ok(files)
+    }
+}
+
+/// Whether nobody else may enter the directory.
+pub(crate) fn check_private(directory: &Path) -> Result<(), RecordingError> {
+    let path = directory.to_owned();
+    match fs::metadata(directory) {
+        Err(source) => Err(RecordingError::Directory { path, source }),
+        Ok(metadata) if metadata.mode() & 0o077 != 0 => {
+            Err(RecordingError::Mode { path, mode: metadata.mode() & 0o7777 })
+        }
+        Ok(_) => Ok(()),
     }
 }
 

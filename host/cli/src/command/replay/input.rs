@@ -9,7 +9,6 @@ use std::sync::mpsc::SyncSender;
 use std::time::{Duration, Instant};
 
 use portcullis_recording::{EXTENSION, FileHeader, PolicyIdentity, RawRecord, ReadError, Reader};
-use serde::Serialize;
 
 use crate::diagnosis::Mistake;
 
@@ -40,12 +39,8 @@ pub(super) struct Damaged {
 }
 
 /// A place that cannot be read.
-#[derive(Clone, Serialize)]
 pub(super) struct Damage {
-    #[serde(skip)]
     pub(super) file: usize,
-    #[serde(rename = "file")]
-    pub(super) path: String,
     pub(super) offset: u64,
     pub(super) problem: String,
 }
@@ -97,7 +92,7 @@ impl Damaged {
     pub(super) fn add(&mut self, file: usize, offset: u64, problem: String) {
         self.count += 1;
         if self.named.len() < MAXIMUM_NAMED {
-            self.named.push(Damage { file, path: String::new(), offset, problem });
+            self.named.push(Damage { file, offset, problem });
         }
     }
 

@@ -3,7 +3,7 @@
 use portcullis_engine::Timestamp;
 use serde::Serialize;
 
-use super::input::{Damage, Input, Recordings};
+use super::input::{Input, Recordings};
 use super::tally::{Change, Group, Tally, Who};
 use crate::arguments::Format;
 use crate::report::{self, Table, printable};
@@ -27,7 +27,7 @@ struct Report {
     not_recorded: Section,
     policies: Vec<ComparedPolicy>,
     damaged: u64,
-    damages: Vec<Damage>,
+    damages: Vec<Place>,
 }
 
 /// One kind of change.
@@ -49,6 +49,14 @@ struct Row {
     detail: String,
     file: String,
     offset: u64,
+}
+
+/// What cannot be read.
+#[derive(Serialize)]
+struct Place {
+    file: String,
+    offset: u64,
+    problem: String,
 }
 
 #[derive(Serialize)]
@@ -76,8 +84,7 @@ fn report(recordings: &Recordings, input: &Input, tally: &Tally) -> Report {
     let written = |time: fn((Timestamp, Timestamp)) -> Timestamp| {
         tally.times.map(|times| time::format(time(times)))
     };
-    let named = |damage: &Damage| Damage { path: recordings.name(damage.file), ..damage.clone() };
-    let mut damages: Vec<Damage> = input.damaged.named.iter().map(named).collect();
+    let mut damages: Vec<_> = input.damaged.named.iter().collect();
     damages.sort_by_key(|damage| (damage.file, damage.offset));
     Report {
         files: recordings.count(),
@@ -100,7 +107,14 @@ fn report(recordings: &Recordings, input: &Input, tally: &Tally) -> Report {
             })
             .collect(),
         damaged: input.damaged.count,
-        damages,
+        damages: damages
+            .into_iter()
+            .map(|damage| Place {
+                file: recordings.name(damage.file),
+                offset: damage.offset,
+                problem: damage.problem.clone(),
+            })
+            .collect(),
     }
 }
 
@@ -193,7 +207,7 @@ fn describe_damage(out: &mut String, report: &Report) {
     out.push_str("\ncannot be read\n");
     let mut table = Table::default();
     for damage in report.damages.iter().take(MAXIMUM_ROWS) {
-        table.row([&damage.path, &format!("byte {}", damage.offset), &damage.problem]);
+        table.row([&damage.file, &format!("byte {}", damage.offset), &damage.problem]);
     }
     out.push_str(&table.to_string());
     out.push_str(
