@@ -1,6 +1,7 @@
 //! `portcullis replay` as its users call it, with recordings that are not what they should be.
 #![allow(clippy::expect_used, clippy::panic, reason = "this is how a test fails")]
 
+use std::net::SocketAddr;
 use std::path::Path;
 use std::process::{Command, Output};
 
@@ -52,7 +53,7 @@ fn recording() -> Vec<u8> {
     let record = Record {
         certificates: vec![judge::certificate()],
         time: judge::NOW,
-        peer_address: ([192, 0, 2, 1], 49152).into(),
+        peer_address: SocketAddr::from(([192, 0, 2, 1], 49152)).into(),
         server_name: None,
         answers: Vec::new(),
         answers_complete: true,

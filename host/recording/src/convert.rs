@@ -1,5 +1,6 @@
 //! Between the words that the host works with and those of the recording.
 
+use std::net::{IpAddr, SocketAddr, SocketAddrV6};
 use std::sync::Arc;
 
 use portcullis_core::{
@@ -9,8 +10,8 @@ use portcullis_core::{
 
 use crate::answers::Answers;
 use crate::wire::{
-    Record, RecordedAnswer, RecordedAttribute, RecordedDecision, RecordedLine, RecordedOutcome,
-    RecordedPart, RecordedStatus, RecordedVerdict,
+    PeerAddress, Record, RecordedAnswer, RecordedAttribute, RecordedDecision, RecordedLine,
+    RecordedOutcome, RecordedPart, RecordedStatus, RecordedVerdict,
 };
 
 impl Record {
@@ -32,7 +33,7 @@ impl Record {
         Self {
             certificates: handshake.chain.iter().map(|one| one.der().to_vec()).collect(),
             time: handshake.time,
-            peer_address: handshake.peer_address,
+            peer_address: handshake.peer_address.into(),
             server_name: handshake.server_name.clone(),
             answers: answered,
             answers_complete: answers.complete,
@@ -50,7 +51,7 @@ impl Record {
         Ok(Handshake {
             chain: parsed.map(|parsed| parsed.map(Arc::new)).collect::<Result<_, _>>()?,
             time: self.time,
-            peer_address: self.peer_address,
+            peer_address: self.peer_address.into(),
             server_name: self.server_name.clone(),
         })
     }
@@ -68,6 +69,25 @@ impl Record {
             );
         }
         answers
+    }
+}
+
+impl From<SocketAddr> for PeerAddress {
+    fn from(address: SocketAddr) -> Self {
+        let scope_id = match address {
+            SocketAddr::V4(_) => 0,
+            SocketAddr::V6(address) => address.scope_id(),
+        };
+        Self { ip: address.ip(), port: address.port(), scope_id }
+    }
+}
+
+impl From<PeerAddress> for SocketAddr {
+    fn from(PeerAddress { ip, port, scope_id }: PeerAddress) -> Self {
+        match ip {
+            IpAddr::V4(ip) => (ip, port).into(),
+            IpAddr::V6(ip) => SocketAddrV6::new(ip, port, 0, scope_id).into(),
+        }
     }
 }
 

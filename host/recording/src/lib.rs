@@ -23,9 +23,9 @@ pub use reader::{RawRecord, Reader};
 pub use recorder::{Counts, Options, Recorder};
 pub use store::EXTENSION;
 pub use wire::{
-    AssetIdentity, FileHeader, MAXIMUM_RECORD_BYTES, PolicyIdentity, Record, RecordedAnswer,
-    RecordedAttribute, RecordedDecision, RecordedLine, RecordedOutcome, RecordedPart,
-    RecordedStatus, RecordedVerdict,
+    AssetIdentity, FileHeader, MAXIMUM_RECORD_BYTES, PeerAddress, PolicyIdentity, Record,
+    RecordedAnswer, RecordedAttribute, RecordedDecision, RecordedLine, RecordedOutcome,
+    RecordedPart, RecordedStatus, RecordedVerdict,
 };
 
 /// A file of one record, as [`Reader`] reads it: for handing a handshake over.

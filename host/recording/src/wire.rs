@@ -4,7 +4,7 @@
 //! with. The encoding is bincode's, and this module alone knows: it is for files that this host has written, behind a
 //! checksum, and never for what comes from a network.
 
-use std::net::SocketAddr;
+use std::net::IpAddr;
 
 use bincode::config::{Configuration, Limit, LittleEndian, Varint};
 use bincode::{Decode, Encode};
@@ -62,7 +62,7 @@ pub struct Record {
     /// The time judged at, in seconds since 1970.
     pub time: i64,
     /// Where the client connected from.
-    pub peer_address: SocketAddr,
+    pub peer_address: PeerAddress,
     /// The server name that it asked for.
     pub server_name: Option<String>,
     /// What the policies were told about revocation.
@@ -71,6 +71,17 @@ pub struct Record {
     pub answers_complete: bool,
     /// What came of it.
     pub decision: RecordedDecision,
+}
+
+/// An address as a policy sees it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct PeerAddress {
+    /// Version 4 or 6.
+    pub ip: IpAddr,
+    /// The port.
+    pub port: u16,
+    /// The scope of a link-local address of version 6 (RFC 4007); 0 otherwise.
+    pub scope_id: u32,
 }
 
 /// What a source said of one certificate.

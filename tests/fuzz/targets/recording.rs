@@ -1,6 +1,8 @@
 //! A recording: whatever has become of it, it is read up to the damage, or refused.
 #![no_main]
 
+use std::net::SocketAddr;
+
 use libfuzzer_sys::fuzz_target;
 use portcullis_recording::{FileHeader, Reader, Record, RecordedDecision, RecordedVerdict, file_of_one};
 
@@ -33,7 +35,7 @@ fn whole() -> Vec<u8> {
     let record = Record {
         certificates: Vec::new(),
         time: 0,
-        peer_address: ([192, 0, 2, 1], 1).into(),
+        peer_address: SocketAddr::from(([192, 0, 2, 1], 1)).into(),
         server_name: None,
         answers: Vec::new(),
         answers_complete: true,

@@ -2,6 +2,7 @@
 #![allow(dead_code, unreachable_pub, reason = "each test uses a part")]
 
 use std::io::Cursor;
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use portcullis_recording::{
@@ -36,7 +37,7 @@ pub fn record(number: i64) -> Record {
     Record {
         certificates: vec![vec![0x30; 40], vec![0x31; 20]],
         time: number,
-        peer_address: ([192, 0, 2, 1], 49152).into(),
+        peer_address: SocketAddr::from(([192, 0, 2, 1], 49152)).into(),
         server_name: Some("gate.example".to_owned()),
         answers: vec![RecordedAnswer {
             subject_sha256: [4; 32],

@@ -95,7 +95,7 @@ fn is_meant(record: &Record, which: &Which) -> bool {
         Some(leaf.serial_number().to_owned())
     };
     let wanted_serial = which.serial.as_ref().map(|text| text.replace(':', "").to_lowercase());
-    which.from.is_none_or(|from| record.peer_address.ip() == from)
+    which.from.is_none_or(|from| record.peer_address.ip == from)
         && which.principal.as_ref().is_none_or(|name| names(record).any(|known| known == name))
         && wanted_serial.is_none_or(|wanted| serial().is_some_and(|serial| serial == wanted))
 }
