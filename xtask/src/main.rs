@@ -20,7 +20,7 @@ enum Command {
         /// What to measure: `decide`, `replay` or `revocation`
         name: String,
     },
-    /// Build the policies of plugins/ as components into target/components
+    /// Build the policies of plugins/ into target/components, and those of examples/ into target/components/examples
     Components,
     /// Play clients of every kind against a gate, and keep it running to try
     Demo {

@@ -1,4 +1,5 @@
-//! Fetches what the tests need of others: MCP clients, a server and a suite of certificates from PyPI and npm.
+//! Fetches what the tests need of others: MCP clients, a server, a suite of certificates, and what makes components of Python
+//! and JavaScript, from PyPI and npm.
 //!
 //! What is fetched, and in which version, stands in `tests/peers`; it goes into `target/peers` and is fetched again
 //! only when those lists change.
@@ -14,6 +15,10 @@ use anyhow::{Context as _, Result, bail, ensure};
 const PYTHON_MCP_2: &str = "python-mcp-2";
 /// The MCP client package in its first major version.
 const PYTHON_MCP_1: &str = "python-mcp-1";
+/// What makes components of Python.
+const COMPONENTIZE_PY: &str = "componentize-py";
+/// What makes components of JavaScript, with either engine.
+const COMPONENTIZE_JS: &str = "componentize-js";
 /// Certificates to test with.
 const VECTORS: &str = "vectors";
 
@@ -71,6 +76,21 @@ impl Peers {
         self.node_folder().join("node_modules/.bin").join(name)
     }
 
+    /// A virtual environment that has `componentize-py`.
+    pub fn componentize_py(&self) -> PathBuf {
+        self.folder.join(COMPONENTIZE_PY)
+    }
+
+    /// The folder of `node_modules` that has `componentize-qjs` and `componentize-js`.
+    pub fn componentize_js(&self) -> PathBuf {
+        self.folder.join(COMPONENTIZE_JS)
+    }
+
+    /// The folders of the programs that make components of other languages than Rust.
+    pub fn componentizers(&self) -> [PathBuf; 2] {
+        [self.componentize_py().join("bin"), self.componentize_js().join("node_modules/.bin")]
+    }
+
     /// NIST's Public Key Interoperability Test Suite: a folder of certificates and one of CRLs.
     pub fn pkits(&self) -> PathBuf {
         self.folder.join(VECTORS).join("cryptography_vectors/x509/PKITS_data")
@@ -100,6 +120,10 @@ pub fn ensure(root: &Path) -> Result<Peers> {
     }
     ensure_vectors(&peers, &lists.join(VECTORS).with_extension("txt"))?;
     ensure_node(&peers, &lists.join("package.json"))?;
+    // New projects get what is tested here.
+    let requirements = root.join("host/project/templates/python/requirements.txt");
+    ensure_python(&peers.componentize_py(), &requirements)?;
+    ensure_npm(&peers.componentize_js(), &lists.join("componentize-js.json"))?;
     Ok(peers)
 }
 
@@ -173,17 +197,7 @@ fn ensure_vectors(peers: &Peers, requirements: &Path) -> Result<()> {
 }
 
 fn ensure_node(peers: &Peers, package: &Path) -> Result<()> {
-    let folder = peers.node_folder();
-    if !(is_current(&folder, package)? && runs(peers.node(), &["--version"])) {
-        eprintln!("peers: fetching {} with npm", package.display());
-        fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
-        let copy = folder.join("package.json");
-        fs::copy(package, &copy).with_context(|| format!("cannot write {}", copy.display()))?;
-        run(Command::new("npm")
-            .args(["install", "--no-package-lock", "--no-audit", "--no-fund", "--loglevel=error"])
-            .current_dir(&folder))?;
-        stamp(&folder, package)?;
-    }
+    ensure_npm(&peers.node_folder(), package)?;
     let version = node_version(&peers.node())?;
     let (major, minor) = NODE_VERSION;
     ensure!(
@@ -191,6 +205,21 @@ fn ensure_node(peers: &Peers, package: &Path) -> Result<()> {
         "the tests need Node {major}.{minor} or newer, and npm did not bring it: please install it and start again"
     );
     Ok(())
+}
+
+/// A folder whose `node_modules` has what this `package.json` wants.
+fn ensure_npm(folder: &Path, package: &Path) -> Result<()> {
+    if is_current(folder, package)? && folder.join("node_modules").exists() {
+        return Ok(());
+    }
+    eprintln!("peers: fetching {} with npm", package.display());
+    fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
+    let copy = folder.join("package.json");
+    fs::copy(package, &copy).with_context(|| format!("cannot write {}", copy.display()))?;
+    run(Command::new("npm")
+        .args(["install", "--no-package-lock", "--no-audit", "--no-fund", "--loglevel=error"])
+        .current_dir(folder))?;
+    stamp(folder, package)
 }
 
 /// From "v22.23.3".

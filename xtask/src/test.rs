@@ -6,12 +6,13 @@ use anyhow::{Context as _, Result, ensure};
 
 use crate::{build, components, peers};
 
-/// Builds the components, fetches the peers, and runs the tests with these further arguments of cargo.
+/// Fetches the peers, builds the components, and runs the tests with these further arguments of cargo.
 pub fn run(arguments: &[OsString]) -> Result<()> {
-    eprintln!("test: building the policies");
-    components::build_plugins()?;
     eprintln!("test: fetching the peers");
     let peers = peers::ensure(&components::root())?;
+    eprintln!("test: building the policies");
+    components::build_plugins()?;
+    components::build_examples(&peers)?;
     // Builds the gate's binary as well, since its package has tests that run it.
     let status = build::cargo(&["test", "--workspace"])
         .args(arguments)
