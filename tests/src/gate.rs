@@ -89,16 +89,23 @@ impl Setup {
              certificate = \"server.pem\"\nprivate-key = \"server.key\"\n{sections}"
         );
         self.write("portcullis.toml", config);
-        let (child, lines, addresses) = self.run();
+        self.launch(&components())
+    }
+
+    /// Starts the gate with the `portcullis.toml` of the folder and the components of another, and waits until clients can
+    /// connect.
+    #[must_use]
+    pub fn launch(self, plugins: &Path) -> Gate {
+        let (child, lines, addresses) = self.run(plugins);
         Gate { child, addresses, lines, setup: self }
     }
 
-    fn run(&self) -> (Child, Receiver<Value>, Addresses) {
+    fn run(&self, plugins: &Path) -> (Child, Receiver<Value>, Addresses) {
         let mut child = Command::new(binary())
             .args(["run", "--format", "json", "--log-format", "json", "--config"])
             .arg(self.path("portcullis.toml"))
             .arg("--plugins")
-            .arg(components())
+            .arg(plugins)
             .env_remove("PORTCULLIS_LOG")
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
@@ -159,7 +166,7 @@ impl Gate {
         let config = std::fs::read_to_string(&path).expect("a file");
         let config = config.replace(ANY_ADDRESS, &self.address().to_string());
         std::fs::write(path, config).expect("a file");
-        (self.child, self.lines, _) = self.setup.run();
+        (self.child, self.lines, _) = self.setup.run(&components());
     }
 
     /// The line of the next request that is over or opens a stream. Lines of clients in between are left out.
@@ -222,7 +229,9 @@ pub fn binary() -> PathBuf {
     prepared(target().join("debug").join(format!("portcullis{}", std::env::consts::EXE_SUFFIX)))
 }
 
-fn target() -> PathBuf {
+/// Where things are built.
+#[must_use]
+pub fn target() -> PathBuf {
     let repository = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the repository");
     std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| repository.join("target"), PathBuf::from)
 }
