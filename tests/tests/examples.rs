@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use portcullis_pki::{Authority, KeyType, PathLength, Profile, oid};
+use portcullis_pki::{Authority, Profile, oid};
 use portcullis_tests::gate::{Gate, Setup, binary, components};
 use portcullis_tests::pki::{self, Identity};
 use xtask::s_client::{Presented, alert_name, knock};

@@ -106,7 +106,8 @@ impl Newcomer {
             &format!("[\"ca-chain\", \"{}\"]", self.name),
             &format!(
                 "[policies.ca-chain]\nassets = {{ anchors = \"anchors.pem\" }}\n\
-                 [policies.{}]\ncomponent = {component:?}\nsettings = {{ dns-names = [\"agent.example.org\"] }}\n",
+                 [policies.{}]\ncomponent = {component:?}\ndeadline-ms = 10000\n\
+                 settings = {{ dns-names = [\"agent.example.org\"] }}\n",
                 self.name
             ),
         );

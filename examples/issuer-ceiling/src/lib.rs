@@ -5,9 +5,7 @@ pub mod rule;
 pub mod settings;
 
 use portcullis_guest::paths::anchors::Anchors;
-use portcullis_guest::{
-    Assets, Certificate, Description, Handshake, Policy, Verdict, log, signatures,
-};
+use portcullis_guest::{Assets, Description, Handshake, Policy, Verdict, signatures};
 
 use rule::Rule;
 use settings::Settings;
@@ -31,13 +29,7 @@ impl Policy for IssuerCeiling {
 
     fn configure(settings: &str, assets: &Assets) -> Result<Self, String> {
         let settings = Settings::parse(settings).map_err(|error| error.to_string())?;
-        let bundle = assets.require("issuers").map_err(|error| error.to_string())?;
-        let (issuers, skipped) = Anchors::parse(bundle, Certificate::parse)
-            .map_err(|error| format!("asset `issuers`: {error}"))?;
-        for entry in skipped {
-            log::warn(&format!("asset `issuers`: {entry}"));
-        }
-        Ok(Self(Rule::new(settings, issuers)))
+        Ok(Self(Rule::new(settings, Anchors::from_asset(assets, "issuers")?)))
     }
 
     fn evaluate(&self, handshake: &Handshake) -> Result<Verdict, String> {

@@ -7,9 +7,7 @@ pub mod rule;
 pub mod settings;
 
 use portcullis_guest::paths::anchors::Anchors;
-use portcullis_guest::{
-    Assets, Certificate, Description, Handshake, Policy, Verdict, log, signatures,
-};
+use portcullis_guest::{Assets, Description, Handshake, Policy, Verdict, signatures};
 
 use rule::Rule;
 use settings::Settings;
@@ -33,13 +31,7 @@ impl Policy for CaChainPolicy {
 
     fn configure(settings: &str, assets: &Assets) -> Result<Self, String> {
         let settings = Settings::parse(settings).map_err(|error| error.to_string())?;
-        let bundle = assets.require("anchors").map_err(|error| error.to_string())?;
-        let (anchors, skipped) = Anchors::parse(bundle, Certificate::parse)
-            .map_err(|error| format!("asset `anchors`: {error}"))?;
-        for entry in skipped {
-            log::warn(&format!("asset `anchors`: {entry}"));
-        }
-        Ok(Self(Rule::new(settings, anchors)))
+        Ok(Self(Rule::new(settings, Anchors::from_asset(assets, "anchors")?)))
     }
 
     fn evaluate(&self, handshake: &Handshake) -> Result<Verdict, String> {

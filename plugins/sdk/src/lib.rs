@@ -43,7 +43,8 @@
 //! portcullis_guest::export!(OneName);
 //! ```
 //!
-//! The crate must be a `cdylib`; `cargo xtask components` builds it for `wasm32-unknown-unknown` and makes the component.
+//! The crate must be a `cdylib`; `portcullis policy build` compiles it for `wasm32-unknown-unknown` and makes the component.
+//! `portcullis policy new --language rust` makes a project that has all of this.
 //!
 //! Everything also compiles for the machine at hand, so that a rule can be unit-tested there. The functions of the host
 //! exist only inside the gate: natively they panic when called. Keep the decision in a function of plain values, and the

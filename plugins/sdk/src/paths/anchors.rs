@@ -7,7 +7,7 @@ use rustls_pki_types::{CertificateDer, TrustAnchor};
 
 use super::rules::has;
 use super::{Facts, pem};
-use crate::{PublicKey, Timestamp};
+use crate::{Assets, Certificate, PublicKey, Timestamp, log};
 
 /// The longest subject that is kept for the log, in bytes: attributes have a limit.
 const MAXIMUM_SUBJECT_BYTES: usize = 1024;
@@ -74,6 +74,20 @@ impl Anchors {
             (true, true) => Err(AnchorsError::NotPem),
             (true, false) => Err(AnchorsError::NothingLeft(skipped)),
         }
+    }
+
+    /// Reads the PEM bundle of an asset, and warns in the log of each entry that is skipped.
+    ///
+    /// # Errors
+    /// The asset is missing, or no anchor is left.
+    pub fn from_asset(assets: &Assets, name: &str) -> Result<Self, String> {
+        let bundle = assets.require(name).map_err(|error| error.to_string())?;
+        let (anchors, skipped) = Self::parse(bundle, Certificate::parse)
+            .map_err(|error| format!("asset `{name}`: {error}"))?;
+        for entry in skipped {
+            log::warn(&format!("asset `{name}`: {entry}"));
+        }
+        Ok(anchors)
     }
 
     /// Adds the certificate of a CA, with the facts of it.
