@@ -27,14 +27,20 @@ const PROJECTS: &[&str] = &["business-hours", "team-of-unit"];
 /// `cargo xtask components`: the policies of plugins/ and of examples/, of the latter those that there are tools for.
 pub fn run() -> Result<()> {
     let mut components = build_plugins()?;
-    let (built, lacking) = build_what_can_be_built(&Peers::of(&root()))?;
-    components.extend(built);
+    components.extend(build_rust_examples()?);
+    let peers = Peers::of(&root());
+    for name in PROJECTS {
+        match build_project(name, &peers) {
+            Ok(component) => components.push(component),
+            Err(error @ ProjectError::MissingTool { .. }) => {
+                println!("examples/{name} is left out: {error}; `cargo xtask test` fetches it");
+            }
+            Err(error) => return Err(error).with_context(|| format!("examples/{name}")),
+        }
+    }
     for component in components {
         let size = fs::metadata(&component)?.len();
         println!("{} ({} KiB)", component.display(), size.div_ceil(1024));
-    }
-    for (name, error) in lacking {
-        println!("examples/{name} is left out: {error}; `cargo xtask test` fetches it");
     }
     Ok(())
 }
@@ -48,38 +54,28 @@ pub fn build_plugins() -> Result<Vec<PathBuf>> {
 }
 
 /// Builds the policies of examples/ into [`examples_folder`], with the tools that were fetched.
-pub fn build_examples(peers: &Peers) -> Result<Vec<PathBuf>> {
-    let (built, lacking) = build_what_can_be_built(peers)?;
-    match lacking.into_iter().next() {
-        Some((name, error)) => Err(error).with_context(|| format!("examples/{name}")),
-        None => Ok(built),
+pub fn build_examples(peers: &Peers) -> Result<()> {
+    build_rust_examples()?;
+    for name in PROJECTS {
+        build_project(name, peers).with_context(|| format!("examples/{name}"))?;
     }
+    Ok(())
 }
 
-/// Gives the components, and the examples whose tool is missing.
-fn build_what_can_be_built(
-    peers: &Peers,
-) -> Result<(Vec<PathBuf>, Vec<(&'static str, ProjectError)>)> {
-    let mut built = build_packages(
+fn build_rust_examples() -> Result<Vec<PathBuf>> {
+    build_packages(
         EXAMPLES.iter().map(|name| Package { name: (*name).to_owned(), component: example(name) }),
-    )?;
-    let mut lacking = Vec::new();
-    for name in PROJECTS {
-        let project = root().join("examples").join(name);
-        let component = example(name);
-        if is_newer(&component, &project)? {
-            built.push(component);
-            continue;
-        }
+    )
+}
+
+fn build_project(name: &str, peers: &Peers) -> Result<PathBuf, ProjectError> {
+    let (project, component) = (root().join("examples").join(name), example(name));
+    if !is_newer(&component, &project) {
         eprintln!("building examples/{name}");
-        match Project::open(&project)?.build(&component, &peers.componentizers(), Choice::default())
-        {
-            Ok(()) => built.push(component),
-            Err(error @ ProjectError::MissingTool { .. }) => lacking.push((*name, error)),
-            Err(error) => return Err(error).with_context(|| project.display().to_string()),
-        }
+        let project = Project::open(&project)?;
+        project.build(&component, &peers.componentizers(), Choice::default())?;
     }
-    Ok((built, lacking))
+    Ok(component)
 }
 
 fn build_packages(packages: impl Iterator<Item = Package>) -> Result<Vec<PathBuf>> {
@@ -91,18 +87,13 @@ fn build_packages(packages: impl Iterator<Item = Package>) -> Result<Vec<PathBuf
 }
 
 /// Whether a component is newer than every file that it is made of: its project's and the contract's.
-fn is_newer(component: &Path, project: &Path) -> Result<bool> {
-    let Ok(made) = fs::metadata(component).and_then(|data| data.modified()) else {
-        return Ok(false);
-    };
-    for folder in [project, &root().join("wit")] {
-        for entry in fs::read_dir(folder)? {
-            if entry?.metadata()?.modified()? > made {
-                return Ok(false);
-            }
-        }
-    }
-    Ok(true)
+fn is_newer(component: &Path, project: &Path) -> bool {
+    let modified = |path: &Path| fs::metadata(path).and_then(|data| data.modified());
+    let Ok(made) = modified(component) else { return false };
+    [project, &root().join("wit")].iter().all(|folder| {
+        let files = fs::read_dir(folder).into_iter().flatten().flatten();
+        files.map(|file| modified(&file.path())).all(|time| time.is_ok_and(|time| time <= made))
+    })
 }
 
 /// Where the components of examples/ are written.
