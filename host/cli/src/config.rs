@@ -138,6 +138,10 @@ pub(crate) struct ServerSection {
     pub(crate) command: Option<Vec<String>>,
     pub(crate) environment: Option<BTreeMap<String, String>>,
     pub(crate) working_directory: Option<PathBuf>,
+    pub(crate) maximum_message_bytes: Option<usize>,
+    pub(crate) address_space_mib: Option<u64>,
+    pub(crate) cpu_seconds: Option<u64>,
+    pub(crate) open_files: Option<u64>,
     pub(crate) forward_identity: Option<Spanned<Vec<IdentityHeader>>>,
 
     pub(crate) url: Option<Spanned<String>>,

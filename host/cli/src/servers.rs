@@ -57,6 +57,10 @@ fn keys_of_commands(section: &ServerSection) -> Option<&'static str> {
     let keys = [
         ("environment", section.environment.is_some()),
         ("working-directory", section.working_directory.is_some()),
+        ("maximum-message-bytes", section.maximum_message_bytes.is_some()),
+        ("address-space-mib", section.address_space_mib.is_some()),
+        ("cpu-seconds", section.cpu_seconds.is_some()),
+        ("open-files", section.open_files.is_some()),
     ];
     given(&keys)
 }
@@ -96,7 +100,13 @@ fn stdio(
         }
         server.forward_principal = !wanted.get_ref().is_empty();
     }
+    let mib = |mib: u64| mib.saturating_mul(1024 * 1024);
+    server.resources.address_space_bytes = section.address_space_mib.map(mib);
+    server.resources.cpu_seconds = section.cpu_seconds;
+    server.resources.open_files = section.open_files;
     let defaults = SessionLimits::default();
+    server.limits.maximum_message_bytes =
+        section.maximum_message_bytes.unwrap_or(defaults.maximum_message_bytes);
     server.limits.maximum_sessions = section.maximum_sessions.unwrap_or(defaults.maximum_sessions);
     server.limits.maximum_sessions_per_client =
         section.maximum_sessions_per_client.unwrap_or(defaults.maximum_sessions_per_client);

@@ -24,13 +24,17 @@
 //! **Not supported with a stdio server:**
 //! - revision 2026-07-28, even where the command speaks it. A client of that revision gets status 400 and an error that
 //!   names the supported revisions; one that speaks both falls back to `initialize`, as the official SDKs do.
-//! - resuming a stream with `Last-Event-ID`: streams have no event ids, and a GET begins a new one.
+//! - one process for several sessions: standard input and output do not tell whose a message is, and a server keeps what
+//!   belongs to a session (its log level, its subscriptions, its roots) once for a process.
 //! - batches, which were part of revision 2025-03-26 only.
 //! - the HTTP+SSE transport of 2024-11-05.
 //!
-//! A client that leaves in the middle of a request does not cancel it (2025-11-25 says so); the answer is dropped. When a
-//! process dies, those who wait for it get a JSON-RPC error, and then 404 for the session, which tells a client to
-//! initialize a new one.
+//! A client that leaves in the middle of a request does not cancel it (2025-11-25 says so). It can come back for what it
+//! missed with `Last-Event-ID`, if it speaks that revision: a session's last 256 events are kept, up to 1 MiB; an answer of
+//! more than 1 MiB is not, and such a client is told to ask again. Long messages wait in a temporary file, not in memory.
+//! When a process dies, those who wait for it get a JSON-RPC error, and then 404 for the session, which tells a client to
+//! initialize a new one. A command that ends before it answers is started again after 100 ms, doubled each time up to 10 s;
+//! until then clients get 503.
 //!
 //! **Every request is decided on, counted and noted.** [`Options::rules`] say who may call what; what a server could read
 //! as another call than the gate does is refused. [`RequestAuditor`] gets a record of each request, with no contents.
@@ -50,6 +54,7 @@ mod connection;
 mod identity;
 mod json;
 mod limits;
+mod line;
 mod message;
 mod mirrored;
 mod options;
@@ -67,6 +72,6 @@ pub use audit::{RequestAuditor, RequestOutcome, RequestRecord, TracingRequestAud
 pub use authorize::{OneOrMore, PatternError, Rule, RuleError, RuleProblem};
 pub use caller::{Caller, CertificateFacts, PolicyFacts};
 pub use identity::{IdentityHeader, forwarded_headers};
-pub use options::{HttpServer, Options, Server, SessionLimits, StdioServer};
+pub use options::{HttpServer, Options, ResourceLimits, Server, SessionLimits, StdioServer};
 pub use service::{BUILT_IN_PATH, McpService, ServerError};
 pub use upstream::{UpstreamTls, UpstreamTlsError};

@@ -1,7 +1,10 @@
 //! As much of a JSON-RPC message as a bridge has to read. The rest passes byte for byte.
 
+use std::io;
+
 use bytes::Bytes;
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
 
 /// A message on one line, as standard input and Server-Sent Events both want it.
@@ -89,6 +92,32 @@ impl Message {
         })?;
         let kind = envelope.kind()?;
         Ok(Self { line: one_line(bytes), kind })
+    }
+}
+
+/// As [`Envelope`], of a message that is not in memory: what may be long is passed over.
+#[derive(Deserialize)]
+struct LongEnvelope {
+    #[serde(default)]
+    jsonrpc: String,
+    id: Option<Box<RawValue>>,
+    method: Option<String>,
+    error: Option<IgnoredAny>,
+}
+
+impl Kind {
+    /// Reads a long message of a server. What a notification or request is about is left out.
+    pub(crate) fn of_long(message: impl io::Read) -> Result<Self, MessageError> {
+        let envelope: LongEnvelope = serde_json::from_reader(message).map_err(|error| {
+            if error.is_data() { MessageError::NotAMessage } else { MessageError::NotJson }
+        })?;
+        let is_error = envelope.error.is_some();
+        let id = envelope.id.as_deref();
+        let (jsonrpc, method) = (envelope.jsonrpc, envelope.method);
+        Envelope { jsonrpc, id, method, params: None, error: None }.kind().map(|kind| match kind {
+            Self::Response { id, .. } => Self::Response { id, is_error },
+            kind => kind,
+        })
     }
 }
 

@@ -169,6 +169,8 @@ pub struct StdioServer {
     pub working_directory: Option<PathBuf>,
     /// How much of it a client may use.
     pub limits: SessionLimits,
+    /// How much of the system a session's process may use.
+    pub resources: ResourceLimits,
 }
 
 impl StdioServer {
@@ -181,8 +183,22 @@ impl StdioServer {
             forward_principal: true,
             working_directory: None,
             limits: SessionLimits::default(),
+            resources: ResourceLimits::default(),
         }
     }
+}
+
+/// What the process of a session may take of the system (`setrlimit`), and each process that it starts again. Default: as
+/// much as the gate itself.
+#[derive(Clone, Debug, Default)]
+#[non_exhaustive]
+pub struct ResourceLimits {
+    /// Of virtual memory. What runs in Node or Java reserves far more than it uses.
+    pub address_space_bytes: Option<u64>,
+    /// Of processor time, after which it is killed.
+    pub cpu_seconds: Option<u64>,
+    /// Files, sockets and pipes that are open at the same time.
+    pub open_files: Option<u64>,
 }
 
 /// Bounds of the sessions with one server. Each session is a process.
@@ -196,7 +212,8 @@ pub struct SessionLimits {
     pub maximum_sessions_per_client: usize,
     /// Requests that wait for an answer in one session. Default: 64.
     pub maximum_requests: usize,
-    /// One message that the server writes. A longer one ends the session. Default: 16 MiB.
+    /// One message that the server writes. A longer one ends the session. What is longer than 1 MiB waits in a temporary
+    /// file, not in memory. Default: 64 MiB.
     pub maximum_message_bytes: usize,
     /// From the start of the process to its answer to `initialize`. Default: 60 s.
     pub start_timeout: Duration,
@@ -212,7 +229,7 @@ impl Default for SessionLimits {
             maximum_sessions: 256,
             maximum_sessions_per_client: 16,
             maximum_requests: 64,
-            maximum_message_bytes: 16 * 1024 * 1024,
+            maximum_message_bytes: 64 * 1024 * 1024,
             start_timeout: Duration::from_secs(60),
             idle_timeout: Duration::from_secs(600),
             stop_timeout: Duration::from_secs(2),

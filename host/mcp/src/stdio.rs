@@ -1,6 +1,8 @@
 //! A stdio server behind Streamable HTTP: one process for each session.
 
+mod backoff;
 mod endpoint;
+mod history;
 mod process;
 mod router;
 mod session;

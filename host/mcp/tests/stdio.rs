@@ -103,6 +103,94 @@ async fn a_servers_question_and_its_clients_answer_make_a_round_trip() {
     assert_eq!(answer["result"]["result"]["roots"], json!([]));
 }
 
+/// What comes next on a stream, exactly.
+async fn chunk(body: &mut hyper::body::Incoming) -> String {
+    let data = soon(body.frame()).await.unwrap().unwrap().into_data().unwrap();
+    String::from_utf8(data.into()).unwrap()
+}
+
+#[tokio::test]
+async fn a_client_that_lost_a_stream_resumes_it() {
+    let mut f = fixture(|_| {}).await;
+    let session = f.client.initialize(PATH).await;
+    let alice = caller(1, "alice");
+    let mut leaving = Client::connect(&f.service, &alice).await;
+    let mut lost = leaving.send(post_resumable(PATH, &session, &request(4, "ask"))).await;
+    assert_eq!(chunk(lost.body_mut()).await, "retry: 1000\nid: 2-0\ndata: \n\n");
+    let question = chunk(lost.body_mut()).await;
+    assert!(question.starts_with("id: 2-") && question.contains("roots/list"), "{question}");
+    drop(lost);
+    leaving.leave().await;
+    // The client answers, and the server does, before the client is back for the rest.
+    let roots = r#"{"jsonrpc":"2.0","id":"q1","result":{}}"#;
+    f.client.post(PATH, &session, roots).await;
+    f.client.ask(&session, 5, "echo").await;
+    for _ in 0..2 {
+        // From the start, and again, since nobody knows what arrived.
+        let mut resumed = f.client.resume(PATH, &session, "2-0").await;
+        assert_eq!(resumed.status(), StatusCode::OK);
+        assert_eq!(message(resumed.body_mut()).await.unwrap()["method"], "roots/list");
+        assert_eq!(message(resumed.body_mut()).await.unwrap()["id"], 4);
+        assert_eq!(text(resumed.body_mut()).await, None);
+    }
+    let mut mallory = Client::connect(&f.service, &caller(2, "mallory")).await;
+    assert_eq!(mallory.resume(PATH, &session, "2-0").await.status(), StatusCode::NOT_FOUND);
+    for last in ["9-0", "nonsense", "-1-0"] {
+        let status = f.client.resume(PATH, &session, last).await.status();
+        assert_eq!(status, StatusCode::BAD_REQUEST, "{last}");
+    }
+}
+
+#[tokio::test]
+async fn a_long_answer_passes_and_is_not_kept() {
+    let mut f = fixture(|server| server.limits.maximum_message_bytes = 6_000_000).await;
+    let session = f.client.initialize(PATH).await;
+    let answer = f.client.ask(&session, 7, "long-answer").await;
+    assert_eq!((&answer["id"], answer["result"].as_str().unwrap().len()), (&json!(7), 5_000_000));
+    // Half of it, and then the client is gone.
+    let mut leaving = Client::connect(&f.service, &caller(1, "alice")).await;
+    let call = request(8, "long-answer");
+    let mut lost = leaving.send(post_resumable(PATH, &session, &call)).await;
+    chunk(lost.body_mut()).await;
+    assert!(chunk(lost.body_mut()).await.starts_with("id: "));
+    drop(lost);
+    leaving.leave().await;
+    let mut resumed = f.client.resume(PATH, &session, "3-0").await;
+    let error = message(resumed.body_mut()).await.unwrap();
+    assert_eq!((&error["id"], &error["error"]["code"]), (&json!(8), &json!(-32603)));
+}
+
+#[tokio::test]
+async fn a_command_that_ends_at_once_is_not_started_for_every_client_that_asks() {
+    let f = fixture(|server| server.command = vec!["false".to_owned()]).await;
+    let mut client = Client::connect(&f.service, &caller(1, "alice")).await;
+    let first = client.post(PATH, "", &initialize().to_string()).await;
+    assert_eq!(message(&mut first.into_body()).await.unwrap()["error"]["code"], -32603);
+    let mut refused = 0;
+    for _ in 0..50 {
+        let response = client.post(PATH, "", &initialize().to_string()).await;
+        if response.status() == StatusCode::SERVICE_UNAVAILABLE {
+            refused += 1;
+            assert!(response.headers().contains_key("retry-after"));
+        }
+        soon(response.into_body().collect()).await.unwrap();
+    }
+    assert!(refused > 40, "{refused}");
+}
+
+#[tokio::test]
+async fn a_process_has_the_limits_that_it_was_given() {
+    let mut f = fixture(|server| {
+        server.resources.open_files = Some(50);
+        server.resources.cpu_seconds = Some(600);
+        server.resources.address_space_bytes = Some(1024 * 1024 * 1024);
+    })
+    .await;
+    let session = f.client.initialize(PATH).await;
+    let limits = &f.client.ask(&session, 1, "limits").await["result"];
+    assert_eq!(*limits, json!([50, 600, 1024 * 1024]));
+}
+
 #[tokio::test]
 async fn news_waits_for_a_stream() {
     let mut f = fixture(|_| {}).await;

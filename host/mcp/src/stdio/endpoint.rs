@@ -7,25 +7,28 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{ACCEPT, CONTENT_TYPE};
+use http::header::{ACCEPT, CONTENT_TYPE, RETRY_AFTER};
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
 use http_body_util::BodyExt;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::backoff::Backoff;
 use super::process;
 use super::router::{Carries, Refusal};
-use super::session::Session;
+use super::session::{Exchange, Session};
 use crate::caller::Caller;
+use crate::line::Line;
 use crate::message::{Id, Kind, Message, MessageError};
 use crate::options::StdioServer;
 use crate::reply::{self, Body};
 use crate::sessions::{self, Owner, Room, SESSION_ID, Table};
-use crate::sse::EventStream;
+use crate::sse::{Event, EventId, EventStream};
 
 /// The revisions in which a session begins with `initialize`, newest first.
 const VERSIONS: [&str; 5] = ["2025-11-25", "2025-06-18", "2025-03-26", "2024-11-05", "2024-10-07"];
+const LAST_EVENT_ID: &str = "last-event-id";
 const PROTOCOL_VERSION: &str = "mcp-protocol-version";
 
 type Answer = Result<Response<Body>, Response<Body>>;
@@ -35,6 +38,7 @@ type Answer = Result<Response<Body>, Response<Body>>;
 pub(crate) struct Endpoint {
     server: Arc<StdioServer>,
     sessions: Arc<Table<Session>>,
+    backoff: Backoff,
     tasks: TaskTracker,
     shutdown: CancellationToken,
     keep_alive: Duration,
@@ -49,7 +53,8 @@ impl Endpoint {
         keep_alive: Duration,
     ) -> Self {
         let sessions = Arc::new(Table::default());
-        Self { server: Arc::new(server), sessions, tasks, shutdown, keep_alive }
+        let (server, backoff) = (Arc::new(server), Backoff::default());
+        Self { server, sessions, backoff, tasks, shutdown, keep_alive }
     }
 
     /// Answers one request of an accepted client.
@@ -95,9 +100,14 @@ impl Endpoint {
         match kind {
             Kind::Request { id, progress_token, .. } => {
                 let token = progress_token.as_ref();
-                let exchange = session.request(&id, token, line, Carries::Everything).await;
+                // Older clients take the event without data that begins such a stream for a message.
+                let resumable = headers.get(PROTOCOL_VERSION).is_some_and(|it| it == VERSIONS[0]);
+                let carries =
+                    if resumable { Carries::EverythingResumable } else { Carries::Everything };
+                let exchange = session.request(&id, token, line, carries).await;
                 let exchange = exchange.map_err(|refusal| self.refused(&refusal, Some(&id)))?;
-                Ok(self.stream(exchange.messages, exchange.held))
+                let first = exchange.held.before_first().filter(|_| resumable);
+                Ok(self.stream(exchange, first))
             }
             Kind::Notification { method, about } => {
                 let in_use = session.claim.usage.enter();
@@ -124,8 +134,15 @@ impl Endpoint {
         }
         check_version(headers)?;
         let session = self.session(client, headers)?;
-        let in_use = session.claim.usage.enter();
-        Ok(self.stream(session.router.listen(), in_use))
+        let Some(last) = headers.get(LAST_EVENT_ID) else {
+            return Ok(self.stream(session.listen(), None));
+        };
+        let last = last.to_str().ok().and_then(|last| last.parse().ok());
+        let resumed = last.and_then(|last| session.resume(last)).ok_or_else(|| {
+            let text = "nothing is left of the stream of this event";
+            refuse(StatusCode::BAD_REQUEST, None, text)
+        })?;
+        Ok(self.stream(resumed, None))
     }
 
     fn delete(&self, client: &Owner, headers: &HeaderMap) -> Answer {
@@ -138,6 +155,9 @@ impl Endpoint {
         let Kind::Request { id, .. } = message.kind else {
             return Err(refuse(StatusCode::BAD_REQUEST, None, "not a request"));
         };
+        if let Some(wait) = self.backoff.remaining() {
+            return Err(self.backing_off(wait, &id));
+        }
         let session = self.start(caller, &id)?;
         let unless_opened = session.end_on_drop();
         let mut exchange = session
@@ -149,12 +169,18 @@ impl Endpoint {
             let text = format!("the server `{}` did not answer in time", self.server.name);
             return Err(self.failed(StatusCode::GATEWAY_TIMEOUT, &id, &text));
         };
-        let Some(answer) = answer else {
+        let Some(Event { line: Line::Short(answer), .. }) = answer else {
+            self.backoff.failed();
             let text = format!("the server `{}` ended before it answered", self.server.name);
             return Err(self.failed(StatusCode::BAD_GATEWAY, &id, &text));
         };
         let refused = Message::parse(answer.clone())
             .is_ok_and(|answer| matches!(answer.kind, Kind::Response { is_error: true, .. }));
+        if session.claim.is_over() && refused {
+            self.backoff.failed();
+        } else {
+            self.backoff.succeeded();
+        }
         let mut response = reply::json(StatusCode::OK, answer);
         if !refused && !session.claim.is_over() {
             let value = HeaderValue::from_str(&session.claim.id).map_err(|_| {
@@ -186,6 +212,7 @@ impl Endpoint {
             self.failed(StatusCode::SERVICE_UNAVAILABLE, id, text)
         })?;
         let process = process::start(&self.server, caller).map_err(|error| {
+            self.backoff.failed();
             self.sessions.remove(&session.claim.id);
             let (name, program) = (&self.server.name, self.server.command.first());
             tracing::error!(server = name, ?program, %error, "a stdio server could not be started");
@@ -211,12 +238,22 @@ impl Endpoint {
         })
     }
 
-    fn stream<G: Send + Sync + Unpin + 'static>(
-        &self,
-        messages: tokio::sync::mpsc::Receiver<Bytes>,
-        guard: G,
-    ) -> Response<Body> {
-        reply::stream(EventStream::new(messages, self.keep_alive, guard).boxed())
+    /// The messages of an exchange, after an event with the id before theirs if the client may resume.
+    fn stream(&self, exchange: Exchange, before_first: Option<EventId>) -> Response<Body> {
+        let stream = EventStream::new(exchange.messages, self.keep_alive, exchange.held);
+        reply::stream(match before_first {
+            Some(id) => stream.primed(id).boxed(),
+            None => stream.boxed(),
+        })
+    }
+
+    /// A command that ends at once would otherwise be started as often as clients ask.
+    fn backing_off(&self, wait: Duration, id: &Id) -> Response<Body> {
+        let text = format!("the server `{}` has just failed to start: try again", self.server.name);
+        let mut response = self.failed(StatusCode::SERVICE_UNAVAILABLE, id, &text);
+        let seconds = wait.as_secs() + 1;
+        response.headers_mut().insert(RETRY_AFTER, seconds.into());
+        response
     }
 
     fn failed(&self, status: StatusCode, id: &Id, text: &str) -> Response<Body> {

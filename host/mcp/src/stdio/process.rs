@@ -5,7 +5,7 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use bytes::Bytes;
-use rustix::process::{Pid, Signal, kill_process_group};
+use rustix::process::{Pid, Resource, Rlimit, Signal, kill_process_group, prlimit};
 use tokio::io::{
     AsyncBufRead, AsyncBufReadExt, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader,
 };
@@ -16,13 +16,19 @@ use tokio_util::sync::CancellationToken;
 use super::session::Session;
 use crate::caller::Caller;
 use crate::identity;
-use crate::message::{Kind, Message};
-use crate::options::{SessionLimits, StdioServer};
+use crate::line::{Line as Message, Next};
+use crate::message::Kind;
+use crate::options::{ResourceLimits, SessionLimits, StdioServer};
 use crate::reply;
+use crate::sse::Event;
 
 /// Inherited from the gate. The official SDKs pass a similar list to the servers that they start.
 const INHERITED: [&str; 9] =
     ["HOME", "LANG", "LOGNAME", "PATH", "SHELL", "TERM", "TMPDIR", "TZ", "USER"];
+/// Of standard output, at a time: as much as a pipe holds.
+const OUTPUT_BYTES: usize = 64 * 1024;
+/// The target of what a server writes to standard error.
+const LOG: &str = "portcullis::server";
 /// One line of a server's log, in bytes, as far as it is taken over.
 const LOG_LINE_BYTES: usize = 1000;
 /// For the output of processes that survive their parent, outside its group.
@@ -58,12 +64,30 @@ pub(crate) fn start(server: &StdioServer, caller: &Caller) -> io::Result<Process
     let mut child = command.spawn()?;
     let pid = child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);
     let group = Group(pid);
+    if let Some(pid) = pid {
+        limit(pid, &server.resources)?;
+    }
     match (child.stdin.take(), child.stdout.take(), child.stderr.take()) {
         (Some(stdin), Some(stdout), Some(stderr)) => {
             Ok(Process { child, group, stdin, stdout, stderr })
         }
         _ => Err(io::ErrorKind::BrokenPipe.into()),
     }
+}
+
+/// What the process starts has the same limits.
+fn limit(pid: Pid, resources: &ResourceLimits) -> io::Result<()> {
+    let limits = [
+        (Resource::As, resources.address_space_bytes),
+        (Resource::Cpu, resources.cpu_seconds),
+        (Resource::Nofile, resources.open_files),
+    ];
+    for (resource, maximum) in limits {
+        if maximum.is_some() {
+            prlimit(Some(pid), resource, Rlimit { current: maximum, maximum })?;
+        }
+    }
+    Ok(())
 }
 
 impl Process {
@@ -76,7 +100,7 @@ impl Process {
     ) {
         let killed = CancellationToken::new();
         let reading = async {
-            let output = BufReader::new(self.stdout);
+            let output = BufReader::with_capacity(OUTPUT_BYTES, self.stdout);
             let end = read(output, session, server.limits.maximum_message_bytes).await;
             tracing::debug!(server = server.name, end, "a session with a stdio server ends");
             session.claim.end();
@@ -147,24 +171,25 @@ async fn read(
     maximum_bytes: usize,
 ) -> &'static str {
     loop {
-        let line = match read_line(&mut output, maximum_bytes).await {
-            Ok(Line::Complete(line)) => line,
-            Ok(Line::TooLong) => return "it wrote a message that is too long",
-            Ok(Line::End) => return "it closed its standard output",
+        let line = match Next::read(&mut output, maximum_bytes).await {
+            Ok(Next::Line(line)) => line,
+            Ok(Next::TooLong) => return "it wrote a message that is too long",
+            Ok(Next::End) => return "it closed its standard output",
             Err(_) => return "its standard output could not be read",
         };
-        let message = match Message::parse(line.into()) {
-            Ok(message) => message,
-            Err(reason) => {
+        let (kind, line) = match line.parse().await {
+            Ok(Ok(message)) => message,
+            Ok(Err(reason)) => {
                 tracing::debug!(%reason, "a stdio server wrote a line that is no message: left out");
                 continue;
             }
+            Err(_) => return "a long message could not be kept in a file",
         };
-        if session.deliver(&message).await {
+        if session.deliver(&kind, line).await {
             continue;
         }
         tracing::debug!("a message of a stdio server was left out: no client takes it");
-        if let Kind::Request { id, .. } = &message.kind {
+        if let Kind::Request { id, .. } = &kind {
             let answer = "no client listens: open a GET stream in this session";
             session.try_send(reply::error_message(Some(id), reply::REFUSED, answer));
         }
@@ -177,7 +202,8 @@ fn fail_requests(session: &Session, name: &str) {
         let text =
             format!("the server `{name}` ended before it answered: initialize a new session");
         // Without room the client gets the end of its stream, and no answer.
-        let _ = stream.try_send(reply::error_message(Some(&id), reply::INTERNAL_ERROR, &text));
+        let error = reply::error_message(Some(&id), reply::INTERNAL_ERROR, &text);
+        let _ = stream.try_send(Event { id: None, line: Message::Short(error) });
     }
 }
 
@@ -187,10 +213,10 @@ async fn log(mut errors: impl AsyncBufRead + Unpin, name: &str) {
         match read_line(&mut errors, LOG_LINE_BYTES).await {
             Ok(Line::Complete(line)) => {
                 let text = String::from_utf8_lossy(&line);
-                tracing::info!(server = name, "stderr: {}", text.trim_end().escape_debug());
+                tracing::info!(target: LOG, server = name, "{}", text.trim_end().escape_debug());
             }
             Ok(Line::TooLong) => {
-                tracing::info!(server = name, "stderr: a line of more than {LOG_LINE_BYTES} bytes");
+                tracing::info!(target: LOG, server = name, "a line of more than {LOG_LINE_BYTES} bytes");
                 if skip_line(&mut errors).await.is_err() {
                     return;
                 }

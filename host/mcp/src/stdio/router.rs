@@ -3,10 +3,13 @@
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use bytes::Bytes;
 use tokio::sync::mpsc;
 
-use crate::message::{Id, Kind, Message};
+use super::history::History;
+use crate::line::Line;
+use crate::message::{Id, Kind};
+use crate::reply;
+use crate::sse::{Event, EventId};
 
 /// Messages that wait in one stream for its client to read. When there are more, the server has to wait too.
 const STREAM_MESSAGES: usize = 8;
@@ -21,17 +24,26 @@ pub(crate) struct Router(Mutex<Streams>);
 #[derive(Debug, Default)]
 struct Streams {
     closed: bool,
+    /// How many requests there were. Each has the stream of its number.
     started: u64,
+    /// How many events there were.
+    events: u64,
     waiting: HashMap<Id, Waiting>,
-    listener: Option<mpsc::Sender<Bytes>>,
-    backlog: VecDeque<Bytes>,
+    listener: Option<mpsc::Sender<Event>>,
+    /// Events for the listener, until there is one.
+    backlog: VecDeque<Event>,
     backlog_bytes: usize,
+    history: History,
 }
 
+/// The stream of what belongs to no request.
+const LISTENER: u64 = 0;
+
 /// A request of the client that has no answer yet.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Waiting {
-    stream: mpsc::Sender<Bytes>,
+    /// None while its client is away.
+    stream: Option<mpsc::Sender<Event>>,
     progress_token: Option<Id>,
     carries: Carries,
     number: u64,
@@ -42,6 +54,8 @@ struct Waiting {
 pub(crate) enum Carries {
     /// The answer, and whatever the server says before it.
     Everything,
+    /// As [`Self::Everything`], and its client may lose it and come back.
+    EverythingResumable,
     /// The answer.
     OnlyTheAnswer,
 }
@@ -49,12 +63,12 @@ pub(crate) enum Carries {
 /// Where a message goes.
 #[derive(Debug)]
 pub(crate) enum Route {
-    /// It is kept until the client opens a stream.
+    /// It is kept until the client comes for it.
     Kept,
     /// To nobody, for want of room or because nobody asked.
     Nowhere,
     /// Onto this stream.
-    To(mpsc::Sender<Bytes>),
+    To(mpsc::Sender<Event>, Event),
 }
 
 /// Why a request cannot be sent.
@@ -72,6 +86,13 @@ pub(crate) struct Ticket {
     number: u64,
 }
 
+impl Ticket {
+    /// The id before the first one of the request's stream.
+    pub(crate) fn before_first(&self) -> EventId {
+        EventId { stream: self.number, number: 0 }
+    }
+}
+
 impl Router {
     /// Makes a stream for the answer to a request, before the request is sent.
     pub(crate) fn expect(
@@ -80,31 +101,41 @@ impl Router {
         progress_token: Option<&Id>,
         carries: Carries,
         maximum: usize,
-    ) -> Result<(Ticket, mpsc::Receiver<Bytes>), Refusal> {
+    ) -> Result<(Ticket, mpsc::Receiver<Event>), Refusal> {
         let mut streams = self.streams();
         if streams.closed {
             return Err(Refusal::Closed);
         }
-        if streams.waiting.contains_key(id) {
-            return Err(Refusal::IdInUse);
+        match streams.waiting.get(id) {
+            Some(waiting) if waiting.stream.is_some() => return Err(Refusal::IdInUse),
+            // Its client is away, and asks again rather than resume.
+            Some(_) => drop(streams.waiting.remove(id)),
+            None => {}
         }
-        if streams.waiting.len() >= maximum {
+        if streams.waiting.len() >= maximum && !streams.forget_one_away() {
             return Err(Refusal::TooMany);
         }
         let (stream, messages) = mpsc::channel(STREAM_MESSAGES);
         streams.started += 1;
         let number = streams.started;
-        let waiting = Waiting { stream, progress_token: progress_token.cloned(), carries, number };
+        let progress_token = progress_token.cloned();
+        let waiting = Waiting { stream: Some(stream), progress_token, carries, number };
         streams.waiting.insert(id.clone(), waiting);
         Ok((Ticket { id: id.clone(), number }, messages))
     }
 
-    /// Nobody waits for this answer any more.
+    /// A client is gone. Its request waits on if it may be resumed, unless somebody has resumed it.
     pub(crate) fn forget(&self, ticket: &Ticket) {
         let mut streams = self.streams();
         // The client may have used the id again once it was answered.
-        if streams.waiting.get(&ticket.id).is_some_and(|waiting| waiting.number == ticket.number) {
+        let Some(waiting) = streams.waiting.get_mut(&ticket.id) else { return };
+        if waiting.number != ticket.number {
+            return;
+        }
+        if waiting.carries != Carries::EverythingResumable {
             streams.waiting.remove(&ticket.id);
+        } else if waiting.stream.as_ref().is_some_and(mpsc::Sender::is_closed) {
+            waiting.stream = None;
         }
     }
 
@@ -115,26 +146,47 @@ impl Router {
 
     /// Makes the stream for messages that belong to no request. It takes the place of an earlier one: a client that
     /// lost its connection comes back before the loss is noticed here.
-    pub(crate) fn listen(&self) -> mpsc::Receiver<Bytes> {
+    pub(crate) fn listen(&self) -> mpsc::Receiver<Event> {
         let mut streams = self.streams();
-        let (stream, messages) = mpsc::channel(BACKLOG_MESSAGES);
-        for message in streams.backlog.drain(..) {
-            // There is room for a whole backlog.
-            let _ = stream.try_send(message);
+        let backlog = std::mem::take(&mut streams.backlog);
+        streams.listen(backlog)
+    }
+
+    /// Goes on with a stream after an event of it. None if there is nothing to go on with.
+    pub(crate) fn resume(&self, last: EventId) -> Option<(Option<Ticket>, mpsc::Receiver<Event>)> {
+        let mut streams = self.streams();
+        let mut missed: VecDeque<Event> = streams
+            .history
+            .after(last)
+            .map(|(id, line)| Event { id: Some(id), line: Line::Short(line) })
+            .collect();
+        if last.stream == LISTENER {
+            let newest = missed.back().and_then(|event| event.id).unwrap_or(last).number;
+            let newer = |event: &Event| event.id.is_some_and(|id| id.number > newest);
+            missed.extend(std::mem::take(&mut streams.backlog).into_iter().filter(newer));
+            return Some((None, streams.listen(missed)));
         }
-        streams.backlog_bytes = 0;
-        if !streams.closed {
-            streams.listener = Some(stream);
+        let (stream, messages) = mpsc::channel(missed.len() + STREAM_MESSAGES);
+        let is_over = missed.is_empty();
+        send_all(&stream, missed);
+        let resumed = streams.waiting.iter_mut().find(|(_, waiting)| {
+            waiting.number == last.stream && waiting.carries == Carries::EverythingResumable
+        });
+        match resumed {
+            Some((id, waiting)) => {
+                waiting.stream = Some(stream);
+                Some((Some(Ticket { id: id.clone(), number: waiting.number }), messages))
+            }
+            None => (!is_over).then_some((None, messages)),
         }
-        messages
     }
 
     /// Finds the stream for a message of the server.
-    pub(crate) fn route(&self, message: &Message) -> Route {
+    pub(crate) fn route(&self, kind: &Kind, line: Line) -> Route {
         let mut streams = self.streams();
-        match &message.kind {
+        match kind {
             Kind::Response { id, .. } => match streams.waiting.remove(id) {
-                Some(waiting) => Route::To(waiting.stream),
+                Some(waiting) => streams.to_request(&waiting, line, Some(id)),
                 None => Route::Nowhere,
             },
             Kind::Notification { method, about: Some(token) }
@@ -142,36 +194,41 @@ impl Router {
             {
                 let of_request =
                     |waiting: &&Waiting| waiting.progress_token.as_ref() == Some(token);
-                match streams.waiting.values().find(of_request) {
-                    Some(waiting) if waiting.carries == Carries::Everything => {
-                        Route::To(waiting.stream.clone())
+                match streams.waiting.values().find(of_request).cloned() {
+                    Some(waiting) if waiting.carries != Carries::OnlyTheAnswer => {
+                        streams.to_request(&waiting, line, None)
                     }
-                    _ => streams.offer_listener(&message.line),
+                    _ => streams.to_listener(line),
                 }
             }
             Kind::Notification { method, .. } if is_about_the_session(method) => {
-                streams.offer_listener(&message.line)
+                streams.to_listener(line)
             }
-            _ => streams.offer_newest_request(&message.line),
+            _ => streams.to_newest_request(line),
         }
     }
 
     /// Finds another place for a message whose stream turned out to be gone.
-    pub(crate) fn keep(&self, message: &Message) -> Route {
-        match message.kind {
+    pub(crate) fn keep(&self, kind: &Kind, event: Event) -> Route {
+        match event.id {
+            Some(id) if id.stream == LISTENER => self.streams().keep(event),
+            // It is in the history already.
+            Some(_) => Route::Kept,
             // An answer belongs on the stream of its request or nowhere.
-            Kind::Response { .. } => Route::Nowhere,
-            _ => self.streams().offer_listener(&message.line),
+            None if matches!(kind, Kind::Response { .. }) => Route::Nowhere,
+            None => self.streams().to_listener(event.line),
         }
     }
 
     /// Takes no more requests, and gives back the streams of those that had no answer.
-    pub(crate) fn close(&self) -> Vec<(Id, mpsc::Sender<Bytes>)> {
+    pub(crate) fn close(&self) -> Vec<(Id, mpsc::Sender<Event>)> {
         let mut streams = self.streams();
         streams.closed = true;
         streams.listener = None;
         streams.backlog.clear();
-        streams.waiting.drain().map(|(id, waiting)| (id, waiting.stream)).collect()
+        streams.history = History::default();
+        let waiting = streams.waiting.drain();
+        waiting.filter_map(|(id, waiting)| Some((id, waiting.stream?))).collect()
     }
 
     fn streams(&self) -> MutexGuard<'_, Streams> {
@@ -181,28 +238,86 @@ impl Router {
 }
 
 impl Streams {
-    /// What a server says or asks while it works most likely concerns the newest request: standard output does
-    /// not tell.
-    fn offer_newest_request(&mut self, line: &Bytes) -> Route {
-        let open = self.waiting.values().filter(|waiting| waiting.carries == Carries::Everything);
-        match open.max_by_key(|waiting| waiting.number) {
-            Some(waiting) => Route::To(waiting.stream.clone()),
-            None => self.offer_listener(line),
+    fn event(&mut self, stream: u64, line: Line) -> Event {
+        self.events += 1;
+        let id = EventId { stream, number: self.events };
+        if let Line::Short(line) = &line {
+            self.history.record(id, line.clone());
+        }
+        Event { id: Some(id), line }
+    }
+
+    fn to_request(&mut self, waiting: &Waiting, line: Line, answered: Option<&Id>) -> Route {
+        let is_long = matches!(line, Line::Long(_));
+        let event = match waiting.carries {
+            Carries::EverythingResumable => self.event(waiting.number, line),
+            _ => Event { id: None, line },
+        };
+        if let (true, Some(id), Some(event_id)) = (is_long, answered, event.id) {
+            let text = "the answer is too long to be sent again: make the request again";
+            let error = reply::error_message(Some(id), reply::INTERNAL_ERROR, text);
+            self.history.record(event_id, error);
+        }
+        match &waiting.stream {
+            Some(stream) => Route::To(stream.clone(), event),
+            None if is_long && answered.is_none() => Route::Nowhere,
+            None => Route::Kept,
         }
     }
 
-    fn offer_listener(&mut self, line: &Bytes) -> Route {
-        if let Some(listener) = self.listener.as_ref().filter(|listener| !listener.is_closed()) {
-            return Route::To(listener.clone());
+    /// What a server says or asks while it works most likely concerns the newest request: standard output does
+    /// not tell.
+    fn to_newest_request(&mut self, line: Line) -> Route {
+        let open =
+            self.waiting.values().filter(|waiting| waiting.carries != Carries::OnlyTheAnswer);
+        match open.max_by_key(|waiting| (waiting.stream.is_some(), waiting.number)).cloned() {
+            Some(waiting) => self.to_request(&waiting, line, None),
+            None => self.to_listener(line),
         }
+    }
+
+    fn to_listener(&mut self, line: Line) -> Route {
+        let event = self.event(LISTENER, line);
+        match self.listener.as_ref().filter(|listener| !listener.is_closed()) {
+            Some(listener) => Route::To(listener.clone(), event),
+            None => self.keep(event),
+        }
+    }
+
+    fn keep(&mut self, event: Event) -> Route {
         self.listener = None;
+        let Line::Short(line) = &event.line else { return Route::Nowhere };
         let bytes = self.backlog_bytes.saturating_add(line.len());
         if self.closed || self.backlog.len() >= BACKLOG_MESSAGES || bytes > BACKLOG_BYTES {
             return Route::Nowhere;
         }
         self.backlog_bytes = bytes;
-        self.backlog.push_back(line.clone());
+        self.backlog.push_back(event);
         Route::Kept
+    }
+
+    fn listen(&mut self, missed: VecDeque<Event>) -> mpsc::Receiver<Event> {
+        let (stream, messages) = mpsc::channel(missed.len().max(BACKLOG_MESSAGES));
+        send_all(&stream, missed);
+        self.backlog_bytes = 0;
+        if !self.closed {
+            self.listener = Some(stream);
+        }
+        messages
+    }
+
+    /// Makes room at the cost of the oldest request whose client is away.
+    fn forget_one_away(&mut self) -> bool {
+        let away = self.waiting.iter().filter(|(_, waiting)| waiting.stream.is_none());
+        let oldest = away.min_by_key(|(_, waiting)| waiting.number).map(|(id, _)| id.clone());
+        oldest.is_some_and(|id| self.waiting.remove(&id).is_some())
+    }
+}
+
+/// Into a stream that has room for them.
+fn send_all(stream: &mpsc::Sender<Event>, events: VecDeque<Event>) {
+    for event in events {
+        let _ = stream.try_send(event);
     }
 }
 
@@ -213,10 +328,24 @@ fn is_about_the_session(method: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use bytes::Bytes;
+
     use super::*;
+    use crate::message::Message;
 
     fn message(text: &str) -> Message {
         Message::parse(Bytes::copy_from_slice(text.as_bytes())).unwrap()
+    }
+
+    fn line(event: Event) -> Bytes {
+        match event.line {
+            Line::Short(line) => line,
+            Line::Long(_) => unreachable!(),
+        }
+    }
+
+    fn next(messages: &mut mpsc::Receiver<Event>) -> Result<Bytes, mpsc::error::TryRecvError> {
+        messages.try_recv().map(line)
     }
 
     fn id(number: u32) -> Id {
@@ -226,15 +355,15 @@ mod tests {
         }
     }
 
-    fn expect(router: &Router, number: u32) -> (Ticket, mpsc::Receiver<Bytes>) {
+    fn expect(router: &Router, number: u32) -> (Ticket, mpsc::Receiver<Event>) {
         router.expect(&id(number), Some(&id(number + 100)), Carries::Everything, 4).unwrap()
     }
 
     /// Delivers, and tells whether it went anywhere.
     fn deliver(router: &Router, text: &str) -> bool {
         let message = message(text);
-        match router.route(&message) {
-            Route::To(stream) => stream.try_send(message.line).is_ok(),
+        match router.route(&message.kind, Line::Short(message.line)) {
+            Route::To(stream, event) => stream.try_send(event).is_ok(),
             Route::Kept => true,
             Route::Nowhere => false,
         }
@@ -252,9 +381,9 @@ mod tests {
         let (_first, mut one) = expect(&router, 1);
         let (_second, mut two) = expect(&router, 2);
         assert!(deliver(&router, ANSWER));
-        assert_eq!(one.try_recv().unwrap(), ANSWER);
-        assert_eq!(one.try_recv(), Err(mpsc::error::TryRecvError::Disconnected));
-        assert_eq!(two.try_recv(), Err(mpsc::error::TryRecvError::Empty));
+        assert_eq!(next(&mut one).unwrap(), ANSWER);
+        assert_eq!(next(&mut one), Err(mpsc::error::TryRecvError::Disconnected));
+        assert_eq!(next(&mut two), Err(mpsc::error::TryRecvError::Empty));
         assert!(!deliver(&router, ANSWER), "nobody waits for a second answer");
     }
 
@@ -267,9 +396,9 @@ mod tests {
         for text in [PROGRESS, LOG, CHANGED] {
             assert!(deliver(&router, text));
         }
-        assert_eq!(one.try_recv().unwrap(), PROGRESS);
-        assert_eq!(two.try_recv().unwrap(), LOG);
-        assert_eq!(listener.try_recv().unwrap(), CHANGED);
+        assert_eq!(next(&mut one).unwrap(), PROGRESS);
+        assert_eq!(next(&mut two).unwrap(), LOG);
+        assert_eq!(next(&mut listener).unwrap(), CHANGED);
     }
 
     #[test]
@@ -284,18 +413,22 @@ mod tests {
         drop(listener);
         assert!(deliver(&router, CHANGED), "kept again");
         listener = router.listen();
-        assert_eq!(listener.try_recv().unwrap(), CHANGED);
-        assert!(listener.try_recv().is_err());
+        assert_eq!(next(&mut listener).unwrap(), CHANGED);
+        assert!(next(&mut listener).is_err());
     }
 
     #[test]
     fn what_a_client_did_not_wait_for_goes_to_its_listener_unless_it_is_an_answer() {
         let router = Router::default();
         let listener = router.listen();
-        assert!(matches!(router.keep(&message(LOG)), Route::To(_)));
-        assert!(matches!(router.keep(&message(ANSWER)), Route::Nowhere));
+        let keep = |text| {
+            let message = message(text);
+            router.keep(&message.kind, Event { id: None, line: Line::Short(message.line) })
+        };
+        assert!(matches!(keep(LOG), Route::To(..)));
+        assert!(matches!(keep(ANSWER), Route::Nowhere));
         drop(listener);
-        assert!(matches!(router.keep(&message(LOG)), Route::Kept));
+        assert!(matches!(keep(LOG), Route::Kept));
     }
 
     #[test]
@@ -304,8 +437,8 @@ mod tests {
         let mut old = router.listen();
         let mut new = router.listen();
         assert!(deliver(&router, LOG));
-        assert_eq!(old.try_recv(), Err(mpsc::error::TryRecvError::Disconnected));
-        assert_eq!(new.try_recv().unwrap(), LOG);
+        assert_eq!(next(&mut old), Err(mpsc::error::TryRecvError::Disconnected));
+        assert_eq!(next(&mut new).unwrap(), LOG);
     }
 
     #[test]
@@ -329,6 +462,67 @@ mod tests {
         let (_new, mut messages) = expect(&router, 1);
         router.forget(&old);
         assert!(deliver(&router, ANSWER));
-        assert!(messages.try_recv().is_ok());
+        assert!(next(&mut messages).is_ok());
+    }
+
+    fn expect_resumable(router: &Router, number: u32) -> (Ticket, mpsc::Receiver<Event>) {
+        router.expect(&id(number), None, Carries::EverythingResumable, 4).unwrap()
+    }
+
+    #[test]
+    fn a_request_whose_client_is_away_waits_for_it_to_come_back() {
+        let router = Router::default();
+        let (ticket, mut lost) = expect_resumable(&router, 1);
+        assert!(deliver(&router, LOG));
+        let seen = lost.try_recv().unwrap().id.unwrap();
+        drop(lost);
+        router.forget(&ticket);
+        assert!(deliver(&router, LOG), "kept while it is away");
+        let (again, mut messages) = router.resume(seen).unwrap();
+        assert_eq!(next(&mut messages).unwrap(), LOG);
+        router.forget(&ticket);
+        assert!(deliver(&router, ANSWER));
+        assert_eq!(next(&mut messages).unwrap(), ANSWER, "the loss was noticed late");
+        assert_eq!(next(&mut messages), Err(mpsc::error::TryRecvError::Disconnected));
+        assert!(again.is_some());
+        // It may lose the answer, too.
+        let (over, mut messages) = router.resume(seen).unwrap();
+        assert!(over.is_none());
+        assert_eq!(next(&mut messages).unwrap(), LOG);
+        assert_eq!(next(&mut messages).unwrap(), ANSWER);
+        assert_eq!(next(&mut messages), Err(mpsc::error::TryRecvError::Disconnected));
+        assert!(router.resume(EventId { stream: 7, number: 0 }).is_none());
+    }
+
+    #[test]
+    fn a_listener_that_comes_back_gets_what_it_missed_once() {
+        let router = Router::default();
+        let mut listener = router.listen();
+        assert!(deliver(&router, LOG));
+        assert!(deliver(&router, CHANGED));
+        let seen = listener.try_recv().unwrap().id.unwrap();
+        drop(listener);
+        assert!(deliver(&router, LOG), "kept in the backlog");
+        let (_, mut messages) = router.resume(seen).unwrap();
+        for text in [CHANGED, LOG] {
+            assert_eq!(next(&mut messages).unwrap(), text);
+        }
+        assert!(deliver(&router, CHANGED));
+        assert_eq!(next(&mut messages).unwrap(), CHANGED);
+        assert_eq!(next(&mut messages), Err(mpsc::error::TryRecvError::Empty));
+    }
+
+    #[test]
+    fn requests_whose_clients_are_away_make_room() {
+        let router = Router::default();
+        let tickets: Vec<Ticket> =
+            (1..=4).map(|number| expect_resumable(&router, number).0).collect();
+        let refusal = |number| router.expect(&id(number), None, Carries::Everything, 4).map(|_| ());
+        assert_eq!(refusal(5), Err(Refusal::TooMany), "nobody has noticed yet");
+        tickets.iter().for_each(|ticket| router.forget(ticket));
+        assert_eq!(refusal(5), Ok(()));
+        assert!(router.resume(tickets[0].before_first()).is_none(), "the oldest made room");
+        assert!(router.resume(tickets[1].before_first()).is_some());
+        assert_eq!(refusal(3), Ok(()), "asked again");
     }
 }

@@ -8,8 +8,10 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::router::{Carries, Refusal, Route, Router, Ticket};
-use crate::message::{Id, Message};
+use crate::line::Line;
+use crate::message::{Id, Kind};
 use crate::sessions::{Claim, Claimed, InUse, Owner};
+use crate::sse::{Event, EventId};
 
 /// Messages on their way to the process. When it does not read, its client has to wait.
 const INBOX_MESSAGES: usize = 4;
@@ -26,14 +28,14 @@ pub(crate) struct Session {
 
 /// The messages that answer one request. Dropping it gives back what the request held.
 pub(crate) struct Exchange {
-    pub(crate) messages: mpsc::Receiver<Bytes>,
+    pub(crate) messages: mpsc::Receiver<Event>,
     pub(crate) held: Held,
 }
 
-/// A place among the session's requests under way.
+/// A client's hold on a session, and on its place among the requests under way if it has one.
 pub(crate) struct Held {
     session: Arc<Session>,
-    ticket: Ticket,
+    ticket: Option<Ticket>,
     _in_use: InUse,
 }
 
@@ -69,9 +71,25 @@ impl Session {
     ) -> Result<Exchange, Refusal> {
         let (ticket, messages) =
             self.router.expect(id, progress_token, carries, self.maximum_requests)?;
-        let held = Held { session: Arc::clone(self), ticket, _in_use: self.claim.usage.enter() };
+        let exchange = self.hold(Some(ticket), messages);
         self.send(line).await?;
-        Ok(Exchange { messages, held })
+        Ok(exchange)
+    }
+
+    /// Opens the stream of what belongs to no request.
+    pub(crate) fn listen(self: &Arc<Self>) -> Exchange {
+        self.hold(None, self.router.listen())
+    }
+
+    /// Goes on with a stream that a client lost.
+    pub(crate) fn resume(self: &Arc<Self>, last: EventId) -> Option<Exchange> {
+        let (ticket, messages) = self.router.resume(last)?;
+        Some(self.hold(ticket, messages))
+    }
+
+    fn hold(self: &Arc<Self>, ticket: Option<Ticket>, messages: mpsc::Receiver<Event>) -> Exchange {
+        let session = Arc::clone(self);
+        Exchange { messages, held: Held { session, ticket, _in_use: self.claim.usage.enter() } }
     }
 
     /// Sends a message that has no answer, once the process has room for it.
@@ -88,16 +106,16 @@ impl Session {
     }
 
     /// Gives a message of the server to its client. Waits for a client that is slow to read.
-    pub(crate) async fn deliver(&self, message: &Message) -> bool {
-        let mut route = self.router.route(message);
+    pub(crate) async fn deliver(&self, kind: &Kind, line: Line) -> bool {
+        let mut route = self.router.route(kind, line);
         // A stream may be gone by now.
-        while let Route::To(stream) = route {
+        while let Route::To(stream, event) = route {
             tokio::select! {
                 // A process may end right after its answer, which is to arrive.
                 biased;
-                sent = stream.send(message.line.clone()) => match sent {
+                sent = stream.send(event) => match sent {
                     Ok(()) => return true,
-                    Err(_) => route = self.router.keep(message),
+                    Err(mpsc::error::SendError(event)) => route = self.router.keep(kind, event),
                 },
                 () = self.claim.ended.cancelled() => return false,
             }
@@ -113,6 +131,13 @@ impl Session {
 impl Claimed for Session {
     fn claim(&self) -> &Claim {
         &self.claim
+    }
+}
+
+impl Held {
+    /// The id by which a client can resume the request's stream from the start.
+    pub(crate) fn before_first(&self) -> Option<EventId> {
+        self.ticket.as_ref().map(Ticket::before_first)
     }
 }
 
@@ -132,6 +157,8 @@ impl Drop for EndOnDrop {
 
 impl Drop for Held {
     fn drop(&mut self) {
-        self.session.router.forget(&self.ticket);
+        if let Some(ticket) = &self.ticket {
+            self.session.router.forget(ticket);
+        }
     }
 }

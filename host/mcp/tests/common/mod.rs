@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{Method, Request, Response, StatusCode};
+use http::{HeaderValue, Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use hyper::client::conn::{http1, http2};
@@ -221,6 +221,21 @@ impl Client {
             .await
     }
 
+    /// Comes back to a stream that it lost after this event.
+    pub(crate) async fn resume(
+        &mut self,
+        path: &str,
+        session: &str,
+        last: &str,
+    ) -> Response<Incoming> {
+        let request = Request::get(path)
+            .header("host", "gate")
+            .header("mcp-session-id", session)
+            .header("last-event-id", last)
+            .header("accept", "text/event-stream");
+        self.send(request.body(Full::default()).unwrap()).await
+    }
+
     pub(crate) async fn delete(&mut self, path: &str, session: &str) -> StatusCode {
         let request =
             Request::delete(path).header("host", "gate").header("mcp-session-id", session);
@@ -250,6 +265,13 @@ pub(crate) fn post(path: &str, session: &str, body: &str) -> Request<Full<Bytes>
         request = request.header("mcp-session-id", session);
     }
     request.body(Full::new(Bytes::copy_from_slice(body.as_bytes()))).unwrap()
+}
+
+/// As [`post`], of a client that can resume streams.
+pub(crate) fn post_resumable(path: &str, session: &str, body: &str) -> Request<Full<Bytes>> {
+    let mut request = post(path, session, body);
+    request.headers_mut().insert("mcp-protocol-version", HeaderValue::from_static("2025-11-25"));
+    request
 }
 
 pub(crate) fn initialize() -> Value {

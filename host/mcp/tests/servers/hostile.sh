@@ -24,6 +24,12 @@ while IFS= read -r line; do
         ;;
     *'"method":"garbage"'*) tell 'not JSON'; tell '[]'; tell ''; answer "$id" '{}' ;;
     *'"method":"hang"'*) ;;
+    *'"method":"limits"'*) answer "$id" "[$(ulimit -n), $(ulimit -t), $(ulimit -v)]" ;;
+    *'"method":"long-answer"'*)
+        printf '{"result":"'
+        head -c 5000000 /dev/zero | tr '\0' x
+        tell "\",\"jsonrpc\":\"2.0\",\"id\":$id}"
+        ;;
     *'"method":"long"'*) head -c 3000000 /dev/zero | tr '\0' x ;;
     *'"method":"orphan"'*) trap '' TERM HUP; sleep 1000 & answer "$id" "$!" ;;
     *'"method":"progress"'*)
