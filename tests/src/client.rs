@@ -171,6 +171,8 @@ pub enum McpClient {
     PyPi2(Era),
     /// The npm package `@modelcontextprotocol/client` 2.
     Npm(Era),
+    /// The npm package `@modelcontextprotocol/sdk` 1.
+    NpmSdk1,
 }
 
 /// How a client finds the revision of the protocol to speak.
@@ -201,7 +203,7 @@ impl McpClient {
         let mut command = match self {
             Self::PyPi1 => Command::new(peers.python_mcp_1()),
             Self::PyPi2(_) => Command::new(peers.python_mcp_2()),
-            Self::Npm(_) => Command::new(peers.node()),
+            Self::Npm(_) | Self::NpmSdk1 => Command::new(peers.node()),
         };
         match self {
             Self::PyPi1 => command.arg(script("client_mcp_1.py")),
@@ -210,6 +212,9 @@ impl McpClient {
                 .env("PEERS", peers.node_folder())
                 .arg(script("client_node.mjs"))
                 .arg(era.argument()),
+            Self::NpmSdk1 => command
+                .env("PEERS", peers.node_folder())
+                .args([&script("client_node.mjs"), Path::new("sdk-1")]),
         };
         command
     }
@@ -223,13 +228,10 @@ pub fn call_tool(
     client: McpClient,
     gate: &Gate,
     path: &str,
-    (tool, arguments): (&str, &str),
+    call: (&str, &str),
     identity: Option<&Identity>,
 ) -> Result<Value, String> {
-    let url = format!("https://{}{path}", gate.address());
-    let mut files = vec![gate.setup().ca()];
-    files.extend(identity.into_iter().flat_map(|it| [it.chain.clone(), it.key.clone()]));
-    call_tool_at(client, &url, (tool, arguments), &files)
+    call_tool_at(client, &url(gate, path), call, &files(gate, identity))
 }
 
 /// The same at any URL; the files are whom to trust, and the chain and the key to present.
@@ -247,6 +249,32 @@ pub fn call_tool_at(
     printed(&mut command)
 }
 
+/// As [`call_tool`], but the client cancels the call after half a second and then calls `test_simple_text`.
+///
+/// # Errors
+/// What it wrote to its standard error when it failed.
+pub fn cancel_tool(
+    client: McpClient,
+    gate: &Gate,
+    path: &str,
+    (tool, arguments): (&str, &str),
+    identity: &Identity,
+) -> Result<Value, String> {
+    let mut command = client.command();
+    command.args([&url(gate, path), tool, arguments]).args(files(gate, Some(identity)));
+    printed(command.env("CANCEL_AFTER", "0.5"))
+}
+
+fn url(gate: &Gate, path: &str) -> String {
+    format!("https://{}{path}", gate.address())
+}
+
+fn files(gate: &Gate, identity: Option<&Identity>) -> Vec<PathBuf> {
+    let mut files = vec![gate.setup().ca()];
+    files.extend(identity.into_iter().flat_map(|it| [it.chain.clone(), it.key.clone()]));
+    files
+}
+
 /// The same with a server that the client starts as a command and speaks to over its standard input and output.
 ///
 /// # Errors
@@ -260,7 +288,7 @@ pub fn call_tool_of(
     let mut command = match client {
         McpClient::PyPi1 => Command::new(peers.python_mcp_1()),
         McpClient::PyPi2(_) => Command::new(peers.python_mcp_2()),
-        McpClient::Npm(_) => Command::new(peers.node()),
+        McpClient::Npm(_) | McpClient::NpmSdk1 => Command::new(peers.node()),
     };
     match client {
         McpClient::PyPi1 => command.arg(script("stdio_mcp_1.py")),
@@ -269,6 +297,9 @@ pub fn call_tool_of(
             .env("PEERS", peers.node_folder())
             .arg(script("stdio_node.mjs"))
             .arg(era.argument()),
+        McpClient::NpmSdk1 => command
+            .env("PEERS", peers.node_folder())
+            .args([&script("stdio_node.mjs"), Path::new("sdk-1")]),
     };
     command.args([tool, arguments]).args(server);
     printed(&mut command)

@@ -16,7 +16,7 @@ use tokio::time::Instant;
 use crate::call::Call;
 use crate::caller::Caller;
 use crate::limits::InFlight;
-use crate::reply::{Because, Body, BodyError};
+use crate::reply::{self, Because, Body, BodyError};
 
 /// The longest text taken from a client, in bytes.
 const MAXIMUM_TEXT: usize = 512;
@@ -203,6 +203,7 @@ impl Ongoing {
     /// How a request ends whose answer went out as a whole.
     fn complete(&self) -> RequestOutcome {
         match (self.record.code, self.record.status) {
+            (Some(code), _) if code.starts_with(reply::OF_SERVER) => RequestOutcome::Failed,
             (Some(_), _) => RequestOutcome::Refused,
             (None, Some(500..)) => RequestOutcome::Failed,
             (None, _) => RequestOutcome::Answered,

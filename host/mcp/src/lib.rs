@@ -34,7 +34,7 @@
 //! more than 1 MiB is not, and such a client is told to ask again. Long messages wait in a temporary file, not in memory.
 //! When a process dies, those who wait for it get a JSON-RPC error, and then 404 for the session, which tells a client to
 //! initialize a new one. A command that ends before it answers is started again after 100 ms, doubled each time up to 10 s;
-//! until then clients get 503.
+//! until then clients get an error.
 //!
 //! **Every request is decided on, counted and noted.** [`Options::rules`] say who may call what; what a server could read
 //! as another call than the gate does is refused. [`RequestAuditor`] gets a record of each request, with no contents.

@@ -34,9 +34,12 @@ pub(crate) const HEADER_MISMATCH: i32 = -32020;
 /// What the official SDKs answer when a session is not known.
 pub(crate) const SESSION_NOT_FOUND: i32 = -32001;
 
-/// Marks, in a response's extensions, a refusal of the gate's own: why, for the operator.
+/// Marks, in a response's extensions, a refusal of the gate's own: why, for the operator. What begins with
+/// [`OF_SERVER`] is a server's failure.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Because(pub(crate) &'static str);
+
+pub(crate) const OF_SERVER: &str = "server-";
 
 /// A refusal with its reason, for the operator.
 pub(crate) fn because(mut response: Response<Body>, code: &'static str) -> Response<Body> {
@@ -52,6 +55,18 @@ pub(crate) fn error(
     message: &str,
 ) -> Response<Body> {
     json(status, error_message(id, code, message))
+}
+
+/// A failure that is not the client's fault, with a code for the operator. A request gets it as its answer, with status 200:
+/// clients throw away what comes with another, and their callers wait. Anything else gets this status.
+pub(crate) fn failure(
+    status: StatusCode,
+    id: Option<&Id>,
+    text: &str,
+    code: &'static str,
+) -> Response<Body> {
+    let status = if id.is_some() { StatusCode::OK } else { status };
+    because(error(status, id, INTERNAL_ERROR, text), code)
 }
 
 /// A JSON-RPC error as a message on a stream.

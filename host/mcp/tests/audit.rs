@@ -133,7 +133,7 @@ async fn a_server_that_fails_is_noted_as_that_and_an_unknown_one_as_a_refusal() 
     let (_, ()) = tokio::join!(f.client.post(REMOTE, "", &list), async {
         drop(f.upstream.next().await);
     });
-    assert_eq!(f.requests.next_end().await, (502, "failed", ""));
+    assert_eq!(f.requests.next_end().await, (200, "failed", "server-broken"));
     f.client.post("/other/mcp", "", "{}").await;
     let record = f.requests.next().await;
     assert_eq!((record.server, record.code), (None, Some("unknown-server")));

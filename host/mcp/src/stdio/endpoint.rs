@@ -167,12 +167,12 @@ impl Endpoint {
         let limit = self.server.limits.start_timeout;
         let Ok(answer) = tokio::time::timeout(limit, exchange.messages.recv()).await else {
             let text = format!("the server `{}` did not answer in time", self.server.name);
-            return Err(self.failed(StatusCode::GATEWAY_TIMEOUT, &id, &text));
+            return Err(self.failed(&id, &text, "server-timeout"));
         };
         let Some(Event { line: Line::Short(answer), .. }) = answer else {
             self.backoff.failed();
             let text = format!("the server `{}` ended before it answered", self.server.name);
-            return Err(self.failed(StatusCode::BAD_GATEWAY, &id, &text));
+            return Err(self.failed(&id, &text, "server-broken"));
         };
         let refused = Message::parse(answer.clone())
             .is_ok_and(|answer| matches!(answer.kind, Kind::Response { is_error: true, .. }));
@@ -184,7 +184,7 @@ impl Endpoint {
         let mut response = reply::json(StatusCode::OK, answer);
         if !refused && !session.claim.is_over() {
             let value = HeaderValue::from_str(&session.claim.id).map_err(|_| {
-                self.failed(StatusCode::INTERNAL_SERVER_ERROR, &id, "no session id could be made")
+                self.failed(&id, "no session id could be made", "no-random-numbers")
             })?;
             response.headers_mut().insert(SESSION_ID, value);
             unless_opened.disarm();
@@ -205,22 +205,19 @@ impl Endpoint {
         )
         .map_err(|error| {
             tracing::error!(%error, "the system gives no random numbers");
-            self.failed(StatusCode::INTERNAL_SERVER_ERROR, id, "no session id could be made")
+            self.failed(id, "no session id could be made", "no-random-numbers")
         })?;
         self.sessions.insert(Arc::clone(&session), room).map_err(|_full| {
             let text = "too many sessions: end one, or try again later";
-            self.failed(StatusCode::SERVICE_UNAVAILABLE, id, text)
+            self.failed(id, text, "too-many-sessions")
         })?;
         let process = process::start(&self.server, caller).map_err(|error| {
             self.backoff.failed();
             self.sessions.remove(&session.claim.id);
             let (name, program) = (&self.server.name, self.server.command.first());
             tracing::error!(server = name, ?program, %error, "a stdio server could not be started");
-            self.failed(
-                StatusCode::BAD_GATEWAY,
-                id,
-                &format!("the server `{name}` could not be started"),
-            )
+            let text = format!("the server `{name}` could not be started");
+            self.failed(id, &text, "server-unreachable")
         })?;
         let (server, sessions) = (Arc::clone(&self.server), Arc::clone(&self.sessions));
         let served = Arc::clone(&session);
@@ -250,15 +247,15 @@ impl Endpoint {
     /// A command that ends at once would otherwise be started as often as clients ask.
     fn backing_off(&self, wait: Duration, id: &Id) -> Response<Body> {
         let text = format!("the server `{}` has just failed to start: try again", self.server.name);
-        let mut response = self.failed(StatusCode::SERVICE_UNAVAILABLE, id, &text);
+        let mut response = self.failed(id, &text, "server-failing");
         let seconds = wait.as_secs() + 1;
         response.headers_mut().insert(RETRY_AFTER, seconds.into());
         response
     }
 
-    fn failed(&self, status: StatusCode, id: &Id, text: &str) -> Response<Body> {
-        tracing::debug!(server = self.server.name, %status, "a session could not be opened");
-        reply::error(status, Some(id), reply::INTERNAL_ERROR, text)
+    fn failed(&self, id: &Id, text: &str, code: &'static str) -> Response<Body> {
+        tracing::debug!(server = self.server.name, code, "a session could not be opened");
+        reply::failure(StatusCode::BAD_GATEWAY, Some(id), text, code)
     }
 
     fn refused(&self, refusal: &Refusal, id: Option<&Id>) -> Response<Body> {
@@ -271,7 +268,7 @@ impl Endpoint {
             Refusal::TooMany => {
                 let limit = self.server.limits.maximum_requests;
                 let text = format!("{limit} requests of this session already wait for an answer");
-                refuse(StatusCode::SERVICE_UNAVAILABLE, id, &text)
+                reply::failure(StatusCode::SERVICE_UNAVAILABLE, id, &text, "too-many-in-flight")
             }
         }
     }

@@ -186,7 +186,7 @@ impl Router {
         let mut streams = self.streams();
         match kind {
             Kind::Response { id, .. } => match streams.waiting.remove(id) {
-                Some(waiting) => streams.to_request(&waiting, line, Some(id)),
+                Some(waiting) => streams.offer_request(&waiting, line, Some(id)),
                 None => Route::Nowhere,
             },
             Kind::Notification { method, about: Some(token) }
@@ -196,15 +196,15 @@ impl Router {
                     |waiting: &&Waiting| waiting.progress_token.as_ref() == Some(token);
                 match streams.waiting.values().find(of_request).cloned() {
                     Some(waiting) if waiting.carries != Carries::OnlyTheAnswer => {
-                        streams.to_request(&waiting, line, None)
+                        streams.offer_request(&waiting, line, None)
                     }
-                    _ => streams.to_listener(line),
+                    _ => streams.offer_listener(line),
                 }
             }
             Kind::Notification { method, .. } if is_about_the_session(method) => {
-                streams.to_listener(line)
+                streams.offer_listener(line)
             }
-            _ => streams.to_newest_request(line),
+            _ => streams.offer_newest_request(line),
         }
     }
 
@@ -216,7 +216,7 @@ impl Router {
             Some(_) => Route::Kept,
             // An answer belongs on the stream of its request or nowhere.
             None if matches!(kind, Kind::Response { .. }) => Route::Nowhere,
-            None => self.streams().to_listener(event.line),
+            None => self.streams().offer_listener(event.line),
         }
     }
 
@@ -247,7 +247,7 @@ impl Streams {
         Event { id: Some(id), line }
     }
 
-    fn to_request(&mut self, waiting: &Waiting, line: Line, answered: Option<&Id>) -> Route {
+    fn offer_request(&mut self, waiting: &Waiting, line: Line, answered: Option<&Id>) -> Route {
         let is_long = matches!(line, Line::Long(_));
         let event = match waiting.carries {
             Carries::EverythingResumable => self.event(waiting.number, line),
@@ -267,16 +267,16 @@ impl Streams {
 
     /// What a server says or asks while it works most likely concerns the newest request: standard output does
     /// not tell.
-    fn to_newest_request(&mut self, line: Line) -> Route {
+    fn offer_newest_request(&mut self, line: Line) -> Route {
         let open =
             self.waiting.values().filter(|waiting| waiting.carries != Carries::OnlyTheAnswer);
         match open.max_by_key(|waiting| (waiting.stream.is_some(), waiting.number)).cloned() {
-            Some(waiting) => self.to_request(&waiting, line, None),
-            None => self.to_listener(line),
+            Some(waiting) => self.offer_request(&waiting, line, None),
+            None => self.offer_listener(line),
         }
     }
 
-    fn to_listener(&mut self, line: Line) -> Route {
+    fn offer_listener(&mut self, line: Line) -> Route {
         let event = self.event(LISTENER, line);
         match self.listener.as_ref().filter(|listener| !listener.is_closed()) {
             Some(listener) => Route::To(listener.clone(), event),

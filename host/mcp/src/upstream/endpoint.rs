@@ -1,5 +1,6 @@
 //! Sends each request on to the server, and its answer back.
 
+use std::error::Error as StdError;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -139,9 +140,11 @@ impl Endpoint {
         {
             let location = answer.headers().get(LOCATION).map(|at| at.as_bytes().escape_ascii());
             let location = location.map(|at| at.to_string()).unwrap_or_default();
+            // A query may be a secret.
+            let location = location.split('?').next();
             tracing::warn!(server, %status, location, "a server redirects: put that into its `url`");
             let text = format!("the server `{server}` is elsewhere");
-            return Err(reply::error(StatusCode::BAD_GATEWAY, id, reply::INTERNAL_ERROR, &text));
+            return Err(reply::failure(StatusCode::BAD_GATEWAY, id, &text, "server-redirects"));
         }
         Ok(())
     }
@@ -153,13 +156,14 @@ impl Endpoint {
         given: &HeaderValue,
         id: Option<&Id>,
     ) -> Result<(), Response<Body>> {
-        let refuse = |status, text: &str| {
+        let refuse = |status, text: &str, code| {
             tracing::warn!(server = self.server.name, "a session was not taken over: {text}");
-            reply::error(status, id, reply::INTERNAL_ERROR, text)
+            reply::failure(status, id, text, code)
         };
+        let misbehaves = |text| refuse(StatusCode::BAD_GATEWAY, text, "server-session-id");
         let name = given.to_str().ok().filter(|id| id.len() <= MAXIMUM_ID_BYTES);
         let Some(name) = name.filter(|id| !id.is_empty()) else {
-            return Err(refuse(StatusCode::BAD_GATEWAY, "the server gave an unusable session id"));
+            return Err(misbehaves("the server gave an unusable session id"));
         };
         let room = Room {
             for_all: self.server.maximum_sessions,
@@ -178,12 +182,10 @@ impl Endpoint {
             Err(NotTaken::Full) => {
                 self.tasks.spawn(async move { client.send(delete).await.map(drop) });
                 let text = "too many sessions: end one, or try again later";
-                Err(refuse(StatusCode::SERVICE_UNAVAILABLE, text))
+                Err(refuse(StatusCode::SERVICE_UNAVAILABLE, text, "too-many-sessions"))
             }
             // Whose it is could not be told any more.
-            Err(NotTaken::Taken) => {
-                Err(refuse(StatusCode::BAD_GATEWAY, "the server gave one session id twice"))
-            }
+            Err(NotTaken::Taken) => Err(misbehaves("the server gave one session id twice")),
         }
     }
 
@@ -198,18 +200,14 @@ impl Endpoint {
 
     fn failed(&self, failure: &Failure, id: Option<&Id>) -> Response<Body> {
         let server = &self.server.name;
-        let (status, text) = match failure {
-            Failure::Connect(error) | Failure::Broken(error) => {
-                let cause = std::error::Error::source(error).map(ToString::to_string);
-                tracing::warn!(server, cause, "a server did not answer: {failure}");
-                (StatusCode::BAD_GATEWAY, format!("the server `{server}`: {failure}"))
-            }
-            Failure::Timeout => {
-                tracing::warn!(server, "a server did not answer: {failure}");
-                (StatusCode::GATEWAY_TIMEOUT, format!("the server `{server}`: {failure}"))
-            }
+        let cause = failure.source().and_then(StdError::source).map(ToString::to_string);
+        tracing::warn!(server, cause, "a server did not answer: {failure}");
+        let (status, code) = match failure {
+            Failure::Broken(_) => (StatusCode::BAD_GATEWAY, "server-broken"),
+            Failure::Connect(_) => (StatusCode::BAD_GATEWAY, "server-unreachable"),
+            Failure::Timeout => (StatusCode::GATEWAY_TIMEOUT, "server-timeout"),
         };
-        reply::error(status, id, reply::INTERNAL_ERROR, &text)
+        reply::failure(status, id, &format!("the server `{server}`: {failure}"), code)
     }
 }
 
