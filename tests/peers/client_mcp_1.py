@@ -43,7 +43,7 @@ async def main(url, tool, arguments, ca, *identity):
     async def note(done, total, message):
         progress.append(done)
 
-    async with httpx.AsyncClient(verify=context, trust_env=False) as http:
+    async with httpx.AsyncClient(verify=context, trust_env=False, timeout=60) as http:
         async with streamable_http_client(url, http_client=http) as (read, write, _):
             handlers = {"sampling_callback": sample, "elicitation_callback": elicit}
             async with ClientSession(read, write, **handlers) as session:

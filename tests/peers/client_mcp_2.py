@@ -35,7 +35,7 @@ async def main(era, url, tool, arguments, ca, *identity):
     async def note(done, total, message):
         progress.append(done)
 
-    async with httpx2.AsyncClient(verify=context, trust_env=False) as http:
+    async with httpx2.AsyncClient(verify=context, trust_env=False, timeout=60) as http:
         handlers = {"sampling_callback": sample, "elicitation_callback": elicit}
         async with Client(streamable_http_client(url, http_client=http), mode=era, **handlers) as client:
             tools = await client.list_tools()

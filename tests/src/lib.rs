@@ -20,6 +20,7 @@ pub mod openssl_ca;
 pub mod pki;
 pub mod private_ca;
 pub mod process;
+pub mod raw;
 pub mod responder;
 pub mod stunnel;
 pub mod suite;

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 /// A process by its number.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Process(u32);
 
 impl Process {

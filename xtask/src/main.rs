@@ -17,7 +17,7 @@ struct Arguments {
 enum Command {
     /// Measure: ratios against a baseline of the same run
     Bench {
-        /// What to measure: `decide`, `replay` or `revocation`
+        /// What to measure: `decide`, `proxy`, `replay` or `revocation`
         name: String,
     },
     /// Build the policies of plugins/ into target/components, and those of examples/ into target/components/examples

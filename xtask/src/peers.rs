@@ -138,8 +138,24 @@ pub fn ensure_time_server(root: &Path) -> Result<PathBuf> {
     Ok(peers.mcp_server_time())
 }
 
+/// Installs nginx if it is missing: another gate to measure against.
+///
+/// # Errors
+/// Says so where it cannot be installed.
+pub fn ensure_nginx() -> Result<()> {
+    let program = if Path::new(NGINX).exists() { NGINX } else { "nginx" };
+    ensure_installed(&[(program, &["-v"], "nginx-light")])
+}
+
+/// Debian keeps it where only the superuser looks.
+pub const NGINX: &str = "/usr/sbin/nginx";
+
 fn ensure_programs() -> Result<()> {
-    let missing: Vec<&str> = PROGRAMS
+    ensure_installed(&PROGRAMS)
+}
+
+fn ensure_installed(programs: &[(&str, &[&str], &str)]) -> Result<()> {
+    let missing: Vec<&str> = programs
         .iter()
         .filter(|(program, arguments, _)| !runs(program, arguments))
         .map(|(_, _, package)| *package)

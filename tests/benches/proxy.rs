@@ -1,0 +1,290 @@
+//! A small tool call through the gate and through nginx with `ssl_verify_client on`, before the same server in the same
+//! run. `cargo xtask bench proxy` runs it.
+//!
+//! The subjects take turns, so that a machine that slows down slows both, and medians over the rounds are printed: trust the
+//! ratios, not the microseconds. Both write a line about each request into a file.
+#![allow(clippy::expect_used, clippy::panic, reason = "a bench that cannot be set up ends")]
+
+use std::fs::File;
+use std::io::{BufRead as _, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use portcullis_pki::Profile;
+use portcullis_tests::gate::{Setup, components};
+use portcullis_tests::pki::{self, Identity};
+use portcullis_tests::process::Process;
+use portcullis_tests::raw::{self, Dialer};
+use serde_json::{Value, json};
+
+const CLIENTS: usize = 64;
+const ROUNDS: usize = 9;
+const WARM_UP: Duration = Duration::from_millis(300);
+const ROUND: Duration = Duration::from_secs(3);
+const IDLE_CONNECTIONS: usize = 500;
+const ANSWER: &str = r#"{"jsonrpc":"2.0","id":7,"result":{"content":[{"type":"text","text":"Tue Nov 24 2026, 12:30 in Tokyo"}],"isError":false}}"#;
+
+/// A server to send requests to, and what came of it.
+struct Subject {
+    name: &'static str,
+    dialer: Dialer,
+    process: Process,
+    rounds: Vec<Round>,
+    _running: Running,
+}
+
+/// A process that ends with this.
+struct Running(Child);
+
+struct Round {
+    per_second: f64,
+    p50: Duration,
+    p99: Duration,
+}
+
+fn main() {
+    let (upstream, setup, authority) = (serve(), Setup::new(), pki::root("Bench clients"));
+    setup.write("clients-ca.pem", authority.certificate_pem());
+    let client = authority.issue(&Profile::client("bench", pki::valid())).expect("a certificate");
+    let identity = Identity::write(setup.directory(), "bench", &client);
+    let mut subjects = [nginx(&setup, upstream, &identity), gate(&setup, upstream, &identity)];
+    // The first round warms up and is not counted.
+    for round in 0..=ROUNDS {
+        for subject in &mut subjects {
+            let result = load(&subject.dialer);
+            if round > 0 {
+                subject.rounds.push(result);
+            }
+        }
+    }
+    let [nginx, gate] = &subjects;
+    println!(
+        "{:<10} {:>12} {:>10} {:>10} {:>24}",
+        "", "requests/s", "p50 µs", "p99 µs", "KiB per idle connection"
+    );
+    for subject in &subjects {
+        let Round { per_second, p50, p99 } = subject.median();
+        let (p50, p99, idle) = (p50.as_micros(), p99.as_micros(), idle(subject));
+        println!("{:<10} {per_second:>12.0} {p50:>10} {p99:>10} {idle:>24.1}", subject.name);
+    }
+    let (nginx, gate) = (nginx.median(), gate.median());
+    println!(
+        "{:<10} {:>12.2} {:>10.2} {:>10.2}",
+        "ratio",
+        gate.per_second / nginx.per_second,
+        gate.p50.as_secs_f64() / nginx.p50.as_secs_f64(),
+        gate.p99.as_secs_f64() / nginx.p99.as_secs_f64()
+    );
+}
+
+impl Subject {
+    fn median(&self) -> Round {
+        let median = |value: &dyn Fn(&Round) -> f64| {
+            let mut values: Vec<f64> = self.rounds.iter().map(value).collect();
+            values.sort_by(f64::total_cmp);
+            values[values.len() / 2]
+        };
+        Round {
+            per_second: median(&|round| round.per_second),
+            p50: Duration::from_secs_f64(median(&|round| round.p50.as_secs_f64())),
+            p99: Duration::from_secs_f64(median(&|round| round.p99.as_secs_f64())),
+        }
+    }
+}
+
+/// Every client calls, waits for its answer, and calls again.
+fn load(dialer: &Dialer) -> Round {
+    let start = Instant::now() + WARM_UP;
+    let clients: Vec<_> = (0..CLIENTS)
+        .map(|_| {
+            let dialer = dialer.clone();
+            std::thread::spawn(move || {
+                let (mut connection, mut took) = (dialer.connect(), Vec::new());
+                loop {
+                    let begin = Instant::now();
+                    if begin >= start + ROUND {
+                        return took;
+                    }
+                    ask(&mut connection);
+                    if begin >= start {
+                        took.push(begin.elapsed());
+                    }
+                }
+            })
+        })
+        .collect();
+    let mut took: Vec<Duration> =
+        clients.into_iter().flat_map(|client| client.join().expect("a client")).collect();
+    took.sort_unstable();
+    #[expect(clippy::cast_precision_loss, reason = "a count of requests")]
+    let per_second = took.len() as f64 / ROUND.as_secs_f64();
+    Round { per_second, p50: took[took.len() / 2], p99: took[took.len() * 99 / 100] }
+}
+
+fn ask(connection: &mut raw::Raw) {
+    connection.post("/bench/mcp", "", &raw::call(7, "time", &json!({ "zone": "Asia/Tokyo" })));
+    connection.read_to("\"isError\":false}}");
+}
+
+/// What a connection costs that has asked once and asks nothing more.
+fn idle(subject: &Subject) -> f64 {
+    let resident = || {
+        let workers = subject.process.children();
+        let all = workers.into_iter().chain([subject.process]);
+        all.map(|process| process.resident_kib().0).sum::<u64>()
+    };
+    let before = resident();
+    let connections: Vec<_> = (0..IDLE_CONNECTIONS)
+        .map(|_| {
+            let mut connection = subject.dialer.connect();
+            ask(&mut connection);
+            connection
+        })
+        .collect();
+    let after = resident();
+    #[expect(clippy::cast_precision_loss, reason = "some KiB")]
+    let each = after.saturating_sub(before) as f64 / connections.len() as f64;
+    each
+}
+
+fn gate(setup: &Setup, upstream: SocketAddr, identity: &Identity) -> Subject {
+    let config = format!(
+        "chain = [\"ca-chain\"]\n[listen]\naddress = \"127.0.0.1:0\"\ncertificate = \"server.pem\"\n\
+         private-key = \"server.key\"\n[policies.ca-chain]\nassets = {{ anchors = \"clients-ca.pem\" }}\n\
+         [servers.bench]\nurl = \"http://{upstream}/mcp\"\n"
+    );
+    setup.write("portcullis.toml", config);
+    let log = File::create(setup.path("gate.log")).expect("a file");
+    let mut child = Command::new(binary())
+        .args(["run", "--format", "json", "--log-format", "json", "--config"])
+        .arg(setup.path("portcullis.toml"))
+        .arg("--plugins")
+        .arg(components())
+        .stdout(Stdio::piped())
+        .stderr(log)
+        .spawn()
+        .expect("the gate, which `cargo xtask bench proxy` builds");
+    let mut line = String::new();
+    let stdout = child.stdout.take().expect("a pipe");
+    BufReader::new(stdout).read_line(&mut line).expect("a line");
+    let said: Value = serde_json::from_str(&line).expect("a gate that listens");
+    let address = said["address"].as_str().and_then(|text| text.parse().ok()).expect("an address");
+    subject("gate", child, address, setup, identity)
+}
+
+fn nginx(setup: &Setup, upstream: SocketAddr, identity: &Identity) -> Subject {
+    // nginx does not tell which port it took.
+    let address = TcpListener::bind("127.0.0.1:0").and_then(|free| free.local_addr());
+    let address = address.expect("a free port");
+    let folder = setup.directory().display();
+    let config = format!(
+        "daemon off;\nworker_processes auto;\npid {folder}/nginx.pid;\nerror_log {folder}/nginx-error.log;\n\
+         events {{ worker_connections 4096; }}\n\
+         http {{\n\
+         access_log {folder}/nginx-access.log;\n\
+         client_body_temp_path {folder}/body; proxy_temp_path {folder}/proxy;\n\
+         fastcgi_temp_path {folder}/fastcgi; uwsgi_temp_path {folder}/uwsgi; scgi_temp_path {folder}/scgi;\n\
+         keepalive_requests 100000000;\n\
+         upstream mcp {{ server {upstream}; keepalive 128; keepalive_requests 100000000; }}\n\
+         server {{\n\
+         listen {address} ssl;\n\
+         ssl_certificate server.pem; ssl_certificate_key server.key;\n\
+         ssl_protocols TLSv1.2 TLSv1.3;\n\
+         ssl_client_certificate clients-ca.pem; ssl_verify_client on;\n\
+         location /bench/mcp {{\n\
+         proxy_pass http://mcp/mcp; proxy_http_version 1.1; proxy_set_header Connection \"\"; proxy_buffering off;\n\
+         }} }} }}\n"
+    );
+    setup.write("nginx.conf", config);
+    let child = Command::new(program())
+        .arg("-p")
+        .arg(setup.directory())
+        .arg("-c")
+        .arg(setup.path("nginx.conf"))
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("nginx");
+    while TcpStream::connect(address).is_err() {
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    subject("nginx", child, address, setup, identity)
+}
+
+fn subject(
+    name: &'static str,
+    child: Child,
+    address: SocketAddr,
+    setup: &Setup,
+    identity: &Identity,
+) -> Subject {
+    let dialer = Dialer::at(address, &setup.ca(), identity);
+    let process = Process::new(child.id());
+    Subject { name, dialer, process, rounds: Vec::new(), _running: Running(child) }
+}
+
+/// A server that answers every request the same, as soon as it has read it.
+fn serve() -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let address = listener.local_addr().expect("an address");
+    let length = ANSWER.len();
+    let answer = format!(
+        "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n\r\n{ANSWER}"
+    );
+    let answer: Arc<[u8]> = answer.into_bytes().into();
+    std::thread::spawn(move || {
+        for stream in listener.incoming().flatten() {
+            let answer = Arc::clone(&answer);
+            std::thread::spawn(move || {
+                stream.set_nodelay(true).expect("a socket");
+                let mut reader = BufReader::new(&stream);
+                while read_request(&mut reader).is_some() {
+                    if (&stream).write_all(&answer).is_err() {
+                        return;
+                    }
+                }
+            });
+        }
+    });
+    address
+}
+
+fn read_request(reader: &mut BufReader<&TcpStream>) -> Option<()> {
+    let mut length = 0;
+    loop {
+        let mut line = String::new();
+        if reader.read_line(&mut line).ok()? == 0 {
+            return None;
+        }
+        if line == "\r\n" {
+            break;
+        }
+        if let Some(value) = line.to_ascii_lowercase().strip_prefix("content-length:") {
+            length = value.trim().parse().ok()?;
+        }
+    }
+    reader.read_exact(&mut vec![0; length]).ok()
+}
+
+/// The gate as it is released.
+fn binary() -> PathBuf {
+    let debug = components().parent().expect("a folder").to_owned();
+    debug.join("release").join(format!("portcullis{}", std::env::consts::EXE_SUFFIX))
+}
+
+fn program() -> &'static Path {
+    let there = Path::new(xtask::peers::NGINX);
+    if there.exists() { there } else { Path::new("nginx") }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // Its workers end with nginx only if it is asked to.
+        let number = self.0.id().to_string();
+        let _ = Command::new("kill").args(["-TERM", &number]).status();
+        let _ = self.0.wait();
+    }
+}
