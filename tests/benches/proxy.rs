@@ -154,7 +154,7 @@ fn gate(setup: &Setup, upstream: SocketAddr, identity: &Identity) -> Subject {
     let config = format!(
         "chain = [\"ca-chain\"]\n[listen]\naddress = \"127.0.0.1:0\"\ncertificate = \"server.pem\"\n\
          private-key = \"server.key\"\n[policies.ca-chain]\nassets = {{ anchors = \"clients-ca.pem\" }}\n\
-         [servers.bench]\nurl = \"http://{upstream}/mcp\"\n"
+         [limits]\nrequests-per-second = 1000000\nrequests-in-flight = 1000\n[servers.bench]\nurl = \"http://{upstream}/mcp\"\n"
     );
     setup.write("portcullis.toml", config);
     let log = File::create(setup.path("gate.log")).expect("a file");
