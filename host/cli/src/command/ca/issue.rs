@@ -99,14 +99,10 @@ fn hand_out(
     let serial_number = report::hexadecimal(&issued.record.serial);
     target.write(issued).map_err(|error| {
         // What is in the index and nowhere else is safe, but the operator should know of it.
-        let mistake = mistake(&error, directory);
-        let revoke = format!("portcullis ca revoke {serial_number}");
-        match error.path() {
-            Some(_) => mistake.hint(&format!(
-                "certificate {serial_number} was issued and not written; issue another one, and end this one with `{revoke}`"
-            )),
-            None => mistake,
-        }
+        mistake(&error, directory).hint(&format!(
+            "certificate {serial_number} was issued and not written; issue another one, and end this one with \
+             `portcullis ca revoke {serial_number}`"
+        ))
     })?;
     let handed_out = HandedOut {
         name: issued.record.name.clone(),

@@ -7,7 +7,7 @@ use portcullis_ca::{
     Error, Issued, replace_private, replace_public, write_new_private, write_new_public,
 };
 use rustls_pki_types::pem::PemObject as _;
-use rustls_pki_types::{CertificateDer, PrivatePkcs8KeyDer};
+use rustls_pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 
 use super::diagnosis::mistake;
 use crate::arguments::Output;
@@ -62,7 +62,11 @@ impl Target {
         }
         let bytes = read_bounded(certificate, MAXIMUM_BYTES)
             .map_err(|problem| Mistake::file(certificate, &problem))?;
-        let has_key = PrivatePkcs8KeyDer::from_pem_slice(&bytes).is_ok();
+        if !bytes.windows(11).any(|window| window == b"-----BEGIN ") {
+            return Err(Mistake::file(certificate, "it is no PEM file, and would become one")
+                .hint("name another file with `--out`"));
+        }
+        let has_key = PrivateKeyDer::from_pem_slice(&bytes).is_ok();
         let form = match has_key || output.single_file {
             true => Form::SingleFile,
             false => Form::Pair { key: key_beside(certificate)? },
@@ -168,8 +172,10 @@ fn pkcs12(issued: &Issued, key_pem: &str, password: &str) -> Result<Vec<u8>, Str
         .map(|der| Certificate::from_der(&der.map_err(|error| format!("{error:?}"))?).map_err(text))
         .collect::<Result<Vec<_>, String>>()?;
     let chain = PrivateKeyChain::new(issued.record.serial.as_slice(), key, certificates);
+    // The format's name for it is a BMPString.
+    let alias: String = issued.record.name.chars().filter(|&c| u32::from(c) <= 0xffff).collect();
     let mut store = KeyStore::new();
-    store.add_entry(&issued.record.name, KeyStoreEntry::PrivateKeyChain(chain));
+    store.add_entry(&alias, KeyStoreEntry::PrivateKeyChain(chain));
     let writer = store
         .writer(password)
         .encryption_iterations(PKCS12_ITERATIONS)
