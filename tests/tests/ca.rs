@@ -191,8 +191,8 @@ fn processes_that_are_killed_lose_nothing_and_repeat_no_serial_number() {
         let names: Vec<_> = (0..10).map(|number| format!("client-{round}-{number}")).collect();
         let files: Vec<_> = handed_out.iter().map(|name| format!("{name}.pem")).collect();
         let mut commands: Vec<Vec<&str>> = Vec::new();
-        for position in 0..10 {
-            commands.push(vec!["issue", &names[position]]);
+        for (position, name) in names.iter().enumerate() {
+            commands.push(vec!["issue", name]);
             commands.extend(files.get(position).map(|file| vec!["revoke", file.as_str()]));
         }
         // So that of the pairs that are run side by side, each command is once the one that is killed.

@@ -12,7 +12,6 @@ use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject as _;
 
 use crate::error::Error;
-use crate::files::failed;
 use crate::index::{Index, Record, Terms};
 
 pub(crate) const ANCHOR: &str = "anchor.pem";
@@ -48,7 +47,7 @@ impl Ca {
             }
         }
         let key = directory.join(KEY);
-        let mode = fs::metadata(&key).map_err(|error| failed(&key, error))?.permissions().mode();
+        let mode = fs::metadata(&key).map_err(|error| Error::io(&key, error))?.permissions().mode();
         if mode & 0o077 != 0 {
             return Err(Error::KeyReadable { path: key, mode: mode & 0o777 });
         }
@@ -180,8 +179,8 @@ fn read_text(path: &Path) -> Result<String, Error> {
 
 fn read(path: &Path) -> Result<Vec<u8>, Error> {
     let mut bytes = Vec::new();
-    let file = fs::File::open(path).map_err(|error| failed(path, error))?;
-    file.take(MAXIMUM_BYTES + 1).read_to_end(&mut bytes).map_err(|error| failed(path, error))?;
+    let file = fs::File::open(path).map_err(|error| Error::io(path, error))?;
+    file.take(MAXIMUM_BYTES + 1).read_to_end(&mut bytes).map_err(|error| Error::io(path, error))?;
     if bytes.len() as u64 > MAXIMUM_BYTES {
         let problem = format!("it has more than {MAXIMUM_BYTES} bytes");
         return Err(Error::Malformed { path: path.to_owned(), problem });

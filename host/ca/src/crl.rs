@@ -4,11 +4,10 @@
 //! leaves it to the next one that opens the authority.
 
 use portcullis_core::Timestamp;
-use portcullis_pki::{RevocationList, Revoked};
+use portcullis_pki::{RevocationList, Revoked, write_public};
 
 use crate::ca::Ca;
 use crate::error::Error;
-use crate::files::replace_public;
 use crate::index::{Change, Crl, Record, Revocation};
 use crate::reason::Reason;
 
@@ -92,7 +91,7 @@ impl Ca {
         }
         self.index.change(|change| {
             let Some(crl) = change.crl()? else { return Ok(()) };
-            replace_public(&self.crl_path(), crl.pem.as_bytes())?;
+            write_public(&self.crl_path(), &crl.pem)?;
             change.note_published()
         })
     }

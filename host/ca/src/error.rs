@@ -117,7 +117,7 @@ pub enum Error {
     /// No authority may stand below this one.
     #[error("the authority's path length leaves no room for one below it")]
     PathLength(PathBuf),
-    /// A certificate could not be made.
+    /// A certificate could not be made, or a file not be written.
     #[error(transparent)]
     Pki(#[from] portcullis_pki::Error),
     /// A certificate in the index does not parse.
@@ -135,6 +135,10 @@ pub enum Error {
 }
 
 impl Error {
+    pub(crate) fn io(path: &Path, source: io::Error) -> Self {
+        Self::Io { path: path.to_owned(), source }
+    }
+
     /// The file or the directory that it is about.
     #[must_use]
     pub fn path(&self) -> Option<&Path> {
@@ -150,7 +154,8 @@ impl Error {
             | Self::Malformed { path, .. }
             | Self::NotACa { directory: path, .. }
             | Self::NotOurs(path)
-            | Self::PathLength(path) => Some(path),
+            | Self::PathLength(path)
+            | Self::Pki(portcullis_pki::Error::Write { path, .. }) => Some(path),
             _ => None,
         }
     }

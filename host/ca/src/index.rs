@@ -15,7 +15,6 @@ use rusqlite::{
 };
 
 use crate::error::Error;
-use crate::files::failed;
 use crate::reason::{self, Reason};
 
 /// "PTCA", so that no other program's database is taken for an index.
@@ -132,7 +131,7 @@ impl Index {
         // SQLite gives its other files the mode of this one.
         let mut options = OpenOptions::new();
         options.write(true).create_new(true).mode(0o600);
-        options.open(path).map_err(|error| failed(path, error))?;
+        options.open(path).map_err(|error| Error::io(path, error))?;
         let index = Self::connect(path)?;
         index.make(terms).map_err(|error| index.failed(error))?;
         Ok(index)

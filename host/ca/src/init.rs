@@ -5,13 +5,15 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use portcullis_core::{Clock, Timestamp};
-use portcullis_pki::{Authority, KeyType, KeyUsage, NameConstraint, PathLength, Profile, Validity};
+use portcullis_pki::{
+    Authority, KeyType, KeyUsage, NameConstraint, PathLength, Profile, Validity, write_private,
+    write_public,
+};
 use tempfile::Builder;
 
 use crate::ask::SKEW_SECONDS;
 use crate::ca::{ANCHOR, CERTIFICATE, CHAIN, Ca, INDEX, KEY};
 use crate::error::Error;
-use crate::files::{failed, write_new_private, write_new_public};
 use crate::index::{Index, Terms};
 use crate::name;
 
@@ -70,15 +72,15 @@ impl Ca {
         };
         let parent = directory.parent().filter(|parent| !parent.as_os_str().is_empty());
         let parent = parent.unwrap_or(Path::new("."));
-        fs::create_dir_all(parent).map_err(|error| failed(parent, error))?;
+        fs::create_dir_all(parent).map_err(|error| Error::io(parent, error))?;
         let beside = Builder::new()
             .prefix(".portcullis-ca-")
             .permissions(fs::Permissions::from_mode(0o700))
             .tempdir_in(parent)
-            .map_err(|error| failed(parent, error))?;
+            .map_err(|error| Error::io(parent, error))?;
         fill(beside.path(), &authority, &anchor_pem, options)?;
         Self::open(beside.path(), clock.clone())?.refresh_crl()?;
-        fs::rename(beside.path(), directory).map_err(|error| failed(directory, error))?;
+        fs::rename(beside.path(), directory).map_err(|error| Error::io(directory, error))?;
         // It is where it belongs now.
         let _: PathBuf = beside.keep();
         Self::open(directory, clock)
@@ -114,11 +116,11 @@ fn fill(
         trust_domain: options.trust_domain.clone(),
     };
     let key_pem = authority.key_pem().unwrap_or_default();
-    write_new_private(&directory.join(KEY), key_pem.as_bytes())?;
-    write_new_public(&directory.join(CERTIFICATE), authority.certificate_pem().as_bytes())?;
-    write_new_public(&directory.join(ANCHOR), anchor_pem.as_bytes())?;
+    write_private(&directory.join(KEY), &key_pem)?;
+    write_public(&directory.join(CERTIFICATE), &authority.certificate_pem())?;
+    write_public(&directory.join(ANCHOR), anchor_pem)?;
     if !authority.chain_pem().is_empty() {
-        write_new_public(&directory.join(CHAIN), authority.chain_pem().as_bytes())?;
+        write_public(&directory.join(CHAIN), authority.chain_pem())?;
     }
     Index::create(&directory.join(INDEX), &terms).map(drop)
 }

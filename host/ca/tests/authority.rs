@@ -234,7 +234,7 @@ fn a_revocation_whose_crl_did_not_reach_its_file_reaches_it_with_the_next_comman
     // A directory in the place of the file, so that writing fails once the index has the revocation.
     std::fs::remove_file(ca.crl_path()).unwrap();
     std::fs::create_dir(ca.crl_path()).unwrap();
-    assert!(matches!(ca.revoke(&issued.record, Reason::Superseded), Err(Error::Io { .. })));
+    assert!(matches!(ca.revoke(&issued.record, Reason::Superseded), Err(Error::Pki(_))));
     std::fs::remove_dir(ca.crl_path()).unwrap();
     let ca = here.open().unwrap();
     assert_eq!(listed(&ca).1.len(), 1);

@@ -29,7 +29,7 @@ mod test_key;
 
 pub use authority::{Authority, Signature};
 pub use error::Error;
-pub use files::{write_private, write_public};
+pub use files::{replace_private, write_new_public, write_private, write_public};
 pub use flaw::Flaw;
 pub use issued::{Certified, Issued};
 pub use key::{KeyType, PublicKey};

@@ -1,6 +1,7 @@
 //! `portcullis ca crl`, without `--serve`.
 
-use portcullis_ca::{Ca, replace_public};
+use portcullis_ca::Ca;
+use portcullis_pki::write_public;
 use serde::Serialize;
 
 use super::diagnosis::mistake;
@@ -21,7 +22,7 @@ pub(crate) fn crl(arguments: &Crl, ca: &Ca, format: Format) -> anyhow::Result<Ex
     let failed = |error| mistake(&error, ca.directory());
     let crl = ca.refresh_crl().map_err(failed)?;
     if let Some(path) = &arguments.out {
-        replace_public(path, crl.pem.as_bytes()).map_err(failed)?;
+        write_public(path, &crl.pem).map_err(|error| failed(error.into()))?;
     }
     let path = arguments.out.clone().unwrap_or_else(|| ca.crl_path());
     let written = Written {

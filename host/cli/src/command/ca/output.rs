@@ -3,9 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use p12_keystore::{Certificate, KeyStore, KeyStoreEntry, PrivateKey, PrivateKeyChain};
-use portcullis_ca::{
-    Error, Issued, replace_private, replace_public, write_new_private, write_new_public,
-};
+use portcullis_ca::{Error, Issued};
+use portcullis_pki::{replace_private, write_new_public, write_private, write_public};
 use rustls_pki_types::pem::PemObject as _;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 
@@ -104,30 +103,31 @@ impl Target {
 
     /// Writes each file whole or not at all; the key first, so that no certificate is without.
     pub(crate) fn write(&self, issued: &Issued) -> Result<(), Error> {
-        let (private, public) = match self.replaces {
-            true => (replace_private as Write, replace_public as Write),
-            false => (write_new_private as Write, write_new_public as Write),
+        let (private, public): (Write, Write) = match self.replaces {
+            true => (replace_private, write_public),
+            false => (write_private, write_new_public),
         };
         let chain = issued.chain_pem.as_bytes();
         match (&issued.key_pem, &self.form) {
-            (None, _) | (_, Form::CertificateOnly) => public(&self.certificate, chain),
+            (None, _) | (_, Form::CertificateOnly) => public(&self.certificate, chain)?,
             (Some(key_pem), Form::Pair { key }) => {
                 private(key, key_pem.as_bytes())?;
-                public(&self.certificate, chain)
+                public(&self.certificate, chain)?;
             }
             (Some(key_pem), Form::SingleFile) => {
-                private(&self.certificate, format!("{}{key_pem}", issued.chain_pem).as_bytes())
+                private(&self.certificate, format!("{}{key_pem}", issued.chain_pem).as_bytes())?;
             }
             (Some(key_pem), Form::Pkcs12 { password }) => {
                 let bytes = pkcs12(issued, key_pem, password.text())
                     .map_err(|problem| Error::Encoding(format!("PKCS #12: {problem}")))?;
-                private(&self.certificate, &bytes)
+                private(&self.certificate, &bytes)?;
             }
         }
+        Ok(())
     }
 }
 
-type Write = fn(&Path, &[u8]) -> Result<(), Error>;
+type Write = fn(&Path, &[u8]) -> Result<(), portcullis_pki::Error>;
 
 fn default_path(name: &str, ending: &str) -> Result<PathBuf, Mistake> {
     let plain = |c: char| c.is_alphanumeric() || matches!(c, '-' | '_' | '.' | '@');
