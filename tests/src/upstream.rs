@@ -80,6 +80,12 @@ impl Listening {
         Self { child, port: u16::try_from(port).expect("a port") }
     }
 
+    /// The port.
+    #[must_use]
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
     /// Its endpoint.
     #[must_use]
     pub fn url(&self) -> String {

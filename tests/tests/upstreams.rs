@@ -4,9 +4,10 @@
 use std::process::Command;
 
 use portcullis_pki::Profile;
-use portcullis_tests::client::{Era, McpClient, call_tool, cancel_tool, peers};
+use portcullis_tests::client::{Era, McpClient, call_tool, cancel_tool, peers, script};
 use portcullis_tests::gate::{Gate, Setup};
 use portcullis_tests::pki::{self, Identity};
+use portcullis_tests::raw::{Dialer, call};
 use portcullis_tests::upstream::{Listening, Server};
 use serde_json::{Value, json};
 
@@ -144,5 +145,42 @@ fn a_cancelled_call_leaves_its_session_as_it_was() {
             let expected = "This is a simple text response for testing.";
             assert_eq!(answer["text"], expected, "{client:?}, {path}");
         }
+    }
+}
+
+#[test]
+fn a_server_over_https_is_checked_and_shown_a_certificate() {
+    let setup = Setup::new();
+    let inside = pki::root("Inside");
+    setup.write("inside-ca.pem", inside.certificate_pem());
+    setup.write("other-ca.pem", pki::root("Other").certificate_pem());
+    let remote = inside.issue(&pki::server()).unwrap();
+    let remote = Identity::write(setup.directory(), "remote", &remote);
+    let of_gate = inside.issue(&Profile::client("the gate", pki::valid())).unwrap();
+    let of_gate = Identity::write(setup.directory(), "gate", &of_gate);
+    let server =
+        Listening::start(Command::new(peers().node()).arg(script("secure_server.mjs")).args([
+            &remote.chain,
+            &remote.key,
+            &setup.path("inside-ca.pem"),
+        ]));
+    let url = format!("url = \"https://127.0.0.1:{}/mcp\"\n", server.port());
+    let (chain, key) = (of_gate.chain.display(), of_gate.key.display());
+    let identity = format!("certificate = \"{chain}\"\nprivate-key = \"{key}\"\n");
+    let servers = format!(
+        "[servers.good]\n{url}roots = \"inside-ca.pem\"\n{identity}\
+         [servers.stranger]\n{url}roots = \"other-ca.pem\"\n{identity}\
+         [servers.nameless]\n{url}roots = \"inside-ca.pem\"\n"
+    );
+    let (gate, identity) = gate(setup, &servers);
+    let dialer = Dialer::new(&gate, &identity);
+    for (server, expected) in [
+        ("good", r#""result":{"http":"2.0","client":"the gate"}"#),
+        ("stranger", r#""error":{"code":-32603"#),
+        ("nameless", r#""error":{"code":-32603"#),
+    ] {
+        let mut raw = dialer.connect();
+        raw.post(&format!("/{server}/mcp"), "", &call(7, "any", &json!({})));
+        raw.read_to(expected);
     }
 }

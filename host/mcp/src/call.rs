@@ -277,6 +277,9 @@ fn check_method(method: &str) -> Result<(), CallError> {
 /// Without the differences that a parser which ignores case and white space does not see.
 fn folded(text: &str) -> String {
     let visible = text.chars().filter(|c| !c.is_whitespace());
+    if text.is_ascii() {
+        return visible.map(|c| c.to_ascii_lowercase()).collect();
+    }
     // Upper case first: `ſ` has `S` for its upper case, and itself for its lower case.
     visible.flat_map(char::to_uppercase).flat_map(char::to_lowercase).collect()
 }

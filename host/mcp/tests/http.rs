@@ -325,3 +325,17 @@ async fn a_query_passes_unless_the_server_has_one_of_its_own() {
         tokio::join!(f.client.post(&path, "", CALL), f.upstream.answers(json_answer("{}")));
     assert_eq!(parts.uri, "/mcp?key=k");
 }
+
+#[tokio::test]
+async fn a_client_that_does_not_read_makes_the_server_wait() {
+    let part: &'static str = "x".repeat(64 * 1024).leak();
+    let mut f = fixture(|_| {}).await;
+    let (events, answer) = stream();
+    let (response, _) = tokio::join!(f.client.post(PATH, "", CALL), f.upstream.answers(answer));
+    let mut sent = 0;
+    while tokio::time::timeout(Duration::from_secs(1), events.send(Ok(part))).await.is_ok() {
+        sent += part.len();
+        assert!(sent < 64 * 1024 * 1024, "somebody holds all of it");
+    }
+    drop(response);
+}
