@@ -35,7 +35,7 @@ impl Admission {
         Self(Arc::new(rules))
     }
 
-    /// Lets a request through, or refuses it.
+    /// Lets a request through, or refuses it. Gives what a POST asks for, as far as that can be read.
     pub(crate) fn admit(
         &self,
         caller: &Arc<Caller>,
@@ -43,7 +43,7 @@ impl Admission {
         parts: &mut Parts,
         body: &Bytes,
         request: &mut Ongoing,
-    ) -> Result<Passage, Response<Body>> {
+    ) -> Result<(Option<Call>, Passage), Response<Body>> {
         let grants = self.0.grants(caller, server);
         let call = match parts.method {
             Method::POST => call(&parts.headers, body, &grants, request)?,
@@ -61,12 +61,13 @@ impl Admission {
         // A GET stream may be an earlier answer, resumed.
         let may_list = call.as_ref().map_or(parts.method == Method::GET, Call::is_list);
         if grants.is_everything() || !may_list {
-            return Ok(Passage::AsItIs);
+            return Ok((call, Passage::AsItIs));
         }
         parts.headers.remove(ACCEPT_ENCODING);
         let (rules, caller) = (Arc::clone(&self.0), Arc::clone(caller));
         let reader = Reader { rules, caller, server: server.to_owned() };
-        Ok(Passage::Filtered { reader, id: call.and_then(|call| call.id) })
+        let id = call.as_ref().and_then(|call| call.id.clone());
+        Ok((call, Passage::Filtered { reader, id }))
     }
 }
 
@@ -117,7 +118,7 @@ fn not_allowed(server: &str, call: Option<&Call>, grants: &Grants<'_>) -> Respon
         _ => format!("the server `{server}`"),
     };
     let text = format!("not allowed for this client: {text}");
-    let id = call.filter(|call| call.method.is_some()).and_then(|call| call.id.as_ref());
+    let id = call.and_then(Call::request_id);
     let status = if id.is_some() { StatusCode::OK } else { StatusCode::FORBIDDEN };
     let response = reply::error(status, id, reply::NOT_AUTHORIZED, &text);
     reply::because(response, "not-authorized")

@@ -184,6 +184,16 @@ impl Call {
         }
     }
 
+    /// The id if it is a request, which has an answer.
+    pub(crate) fn request_id(&self) -> Option<&Id> {
+        self.id.as_ref().filter(|_| self.method.is_some())
+    }
+
+    /// Whether its answer is a stream without an end.
+    pub(crate) fn listens(&self) -> bool {
+        self.method.as_deref() == Some("subscriptions/listen")
+    }
+
     /// The method if it is a known one.
     pub(crate) fn known_method(&self) -> Option<&'static str> {
         let method = self.method.as_deref()?;

@@ -251,9 +251,11 @@ impl Inner {
         request.is_for(name);
         let body = self.read(body).await?;
         request.has_body(&body);
-        let passage = self.admission.admit(caller, name, &mut parts, &body, request)?;
+        let (call, passage) = self.admission.admit(caller, name, &mut parts, &body, request)?;
         let response = match endpoint {
-            Some(Endpoint::Http(endpoint)) => endpoint.handle(caller, parts, body).await,
+            Some(Endpoint::Http(endpoint)) => {
+                endpoint.handle(caller, parts, body, call.as_ref()).await
+            }
             Some(Endpoint::Stdio(endpoint)) => endpoint.handle(caller, &parts, body).await,
             None => self.built_in.handle(caller, parts, body).await,
         };

@@ -86,12 +86,9 @@ fn is_encoded(headers: &HeaderMap) -> bool {
     headers.get_all(CONTENT_ENCODING).iter().any(|value| value != "identity")
 }
 
-/// With status 200 where it is the answer to a request, as any other error of MCP's.
 fn unreadable(id: Option<&Id>) -> Response<Body> {
     let text = "the server's list cannot be read";
-    let status = if id.is_some() { StatusCode::OK } else { StatusCode::BAD_GATEWAY };
-    let response = reply::error(status, id, reply::INTERNAL_ERROR, text);
-    reply::because(response, "server-unreadable")
+    reply::failure(StatusCode::BAD_GATEWAY, id, text, "server-unreadable")
 }
 
 fn full(bytes: Bytes) -> Body {

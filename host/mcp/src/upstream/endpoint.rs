@@ -16,9 +16,10 @@ use super::answer::{Answer, Instead};
 use super::client::{Client, Failure};
 use super::headers;
 use super::session::Session;
+use crate::call::Call;
 use crate::caller::Caller;
 use crate::identity::forwarded_headers;
-use crate::message::{Id, Kind, Message};
+use crate::message::Id;
 use crate::options::HttpServer;
 use crate::reply::{self, Body};
 use crate::sessions::{Claimed as _, NotTaken, Owner, Room, SESSION_ID, Table};
@@ -26,9 +27,6 @@ use crate::sse::Endless;
 
 /// An id of a session, in bytes. Servers may put signed data into it.
 const MAXIMUM_ID_BYTES: usize = 4096;
-/// The request of 2026-07-28 whose answer has no end.
-const LISTEN: &str = "subscriptions/listen";
-
 /// One HTTP server, and whose its sessions are.
 #[derive(Debug)]
 pub(crate) struct Endpoint {
@@ -38,14 +36,6 @@ pub(crate) struct Endpoint {
     sessions: Arc<Table<Session>>,
     tasks: TaskTracker,
     shutdown: CancellationToken,
-}
-
-/// What the gate itself has to know of a message on its way.
-#[derive(Default)]
-struct Read {
-    /// The request's, if it is one.
-    id: Option<Id>,
-    listens: bool,
 }
 
 impl Endpoint {
@@ -66,11 +56,12 @@ impl Endpoint {
         caller: &Arc<Caller>,
         parts: Parts,
         body: Bytes,
+        call: Option<&Call>,
     ) -> Response<Body> {
         if !matches!(parts.method, Method::GET | Method::POST | Method::DELETE) {
             return reply::method_not_allowed();
         }
-        match self.forward(caller, parts, body).await {
+        match self.forward(caller, parts, body, call).await {
             Ok(response) | Err(response) => response,
         }
     }
@@ -80,11 +71,12 @@ impl Endpoint {
         caller: &Caller,
         parts: Parts,
         body: Bytes,
+        call: Option<&Call>,
     ) -> Result<Response<Body>, Response<Body>> {
         let client = &caller.certificate.sha256;
         let session = self.sessions.of_request(&parts.headers, client)?;
         let in_use = session.as_ref().map(|session| session.claim().usage.enter());
-        let read = Read::of(&parts.method, &body);
+        let id = call.and_then(Call::request_id);
         let method = parts.method.clone();
 
         let mut request = Request::new(Full::new(body));
@@ -94,9 +86,9 @@ impl Endpoint {
         let identity = forwarded_headers(caller, &self.server.forward_identity, &self.gate_uris);
         request.headers_mut().extend(identity);
         let answer = self.client.send(request).await;
-        let answer = answer.map_err(|failure| self.failed(&failure, read.id.as_ref()))?;
+        let answer = answer.map_err(|failure| self.failed(&failure, id))?;
 
-        self.check(&answer, read.id.as_ref())?;
+        self.check(&answer, id)?;
         if let Some(session) = session.as_ref().filter(|_| has_ended(&method, answer.status())) {
             session.is_gone();
         }
@@ -104,12 +96,12 @@ impl Endpoint {
         if let Some(given) = answer.headers().get(SESSION_ID)
             && known != Some(given.as_bytes())
         {
-            self.take_session(client, given, read.id.as_ref())?;
+            self.take_session(client, given, id)?;
         }
-        let endless = method == Method::GET || read.listens;
-        let instead = read.id.filter(|_| is_event_stream(&answer)).map(|id| {
+        let endless = method == Method::GET || call.is_some_and(Call::listens);
+        let instead = id.filter(|_| is_event_stream(&answer)).map(|id| {
             let text = format!("the server `{}` broke off its answer", self.server.name);
-            Instead::new(&reply::error_message(Some(&id), reply::INTERNAL_ERROR, &text))
+            Instead::new(&reply::error_message(Some(id), reply::INTERNAL_ERROR, &text))
         });
         let (parts, body) = answer.into_parts();
         let mut response = Response::new(Answer::new(body, instead, in_use).boxed());
@@ -208,21 +200,6 @@ impl Endpoint {
             Failure::Timeout => (StatusCode::GATEWAY_TIMEOUT, "server-timeout"),
         };
         reply::failure(status, id, &format!("the server `{server}`: {failure}"), code)
-    }
-}
-
-impl Read {
-    /// What is no message passes all the same: the server says what it thinks of it.
-    fn of(method: &Method, body: &Bytes) -> Self {
-        if method != Method::POST {
-            return Self::default();
-        }
-        match Message::parse(body.clone()).map(|message| message.kind) {
-            Ok(Kind::Request { id, method, .. }) => {
-                Self { id: Some(id), listens: method == LISTEN }
-            }
-            _ => Self::default(),
-        }
     }
 }
 
