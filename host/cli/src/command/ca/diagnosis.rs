@@ -60,6 +60,9 @@ fn way_out(error: &Error) -> Option<String> {
             "make the upper authority with `ca init --path-length 1`, or the lower one with a smaller path length"
                 .to_owned()
         }
+        Error::Pki(portcullis_pki::Error::Write { path, .. }) if path.ends_with("ca.crl") => {
+            "what was revoked is in the index; the next `portcullis ca` command writes the CRL".to_owned()
+        }
         Error::Revoked(_) => "issue a new one with `portcullis ca issue`".to_owned(),
         Error::UnknownSerial(_) => "`portcullis ca list` shows the serial numbers".to_owned(),
         _ => return None,
