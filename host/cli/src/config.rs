@@ -15,7 +15,7 @@ use portcullis_revocation::RevocationOptions;
 use serde::Deserialize;
 use toml::Spanned;
 
-use crate::diagnosis::Mistake;
+use portcullis_config::Mistake;
 
 /// The largest configuration file, in bytes.
 const MAXIMUM_BYTES: u64 = 1024 * 1024;

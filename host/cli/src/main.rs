@@ -3,7 +3,6 @@
 mod arguments;
 mod command;
 mod config;
-mod diagnosis;
 mod exit;
 mod logging;
 mod metrics;
@@ -23,8 +22,8 @@ use clap::Parser as _;
 
 use crate::arguments::{Arguments, Command, OutputFormat};
 use crate::command::{ca, check, connect, explain, policy, replay, run, test};
-use crate::diagnosis::Mistake;
 use crate::exit::Exit;
+use portcullis_config::Mistake;
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();

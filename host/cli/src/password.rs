@@ -4,7 +4,7 @@ use std::fmt;
 use std::path::Path;
 
 use crate::config::read_bounded;
-use crate::diagnosis::Mistake;
+use portcullis_config::Mistake;
 
 /// Where a password is: never on the command line, where every process of the machine can read it.
 pub(crate) const VARIABLE: &str = "PORTCULLIS_PKCS12_PASSWORD";

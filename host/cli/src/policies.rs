@@ -8,7 +8,7 @@ use portcullis_config::{ChainSource, Layer, MEBIBYTE, MadeAsset};
 use portcullis_engine::{Chain, Clock, Engine, EngineOptions, Metering, PagemapScan, Revocation};
 
 use crate::config::{ConfigFile, PagemapScanMode};
-use crate::diagnosis::Mistake;
+use portcullis_config::Mistake;
 
 /// Loads every policy of the chain, in its order. Gives the chain, and what is allowed and probably not meant.
 ///

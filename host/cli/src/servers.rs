@@ -8,8 +8,8 @@ use portcullis_mcp::{
 use toml::Spanned;
 
 use crate::config::{ConfigFile, ServerSection};
-use crate::diagnosis::Mistake;
 use crate::wiring::MAXIMUM_PEM_BYTES;
+use portcullis_config::Mistake;
 
 /// All of them. Starts nothing, connects to nothing.
 pub(crate) fn all(file: &ConfigFile) -> Result<Vec<Server>, Mistake> {

@@ -8,8 +8,8 @@ use portcullis_gate::{GateOptions, Resumption, ServerIdentity};
 use portcullis_mcp::{McpService, Options, RequestAuditor, RuleError, RuleProblem, ServerError};
 
 use crate::config::{ConfigFile, ResumptionMode};
-use crate::diagnosis::Mistake;
 use crate::servers;
+use portcullis_config::Mistake;
 
 /// The largest PEM file, in bytes.
 pub(crate) const MAXIMUM_PEM_BYTES: u64 = 1024 * 1024;

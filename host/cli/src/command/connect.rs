@@ -19,9 +19,9 @@ use tokio::io::BufReader;
 use tokio_util::sync::CancellationToken;
 
 use crate::arguments::{Connect, Format};
-use crate::diagnosis::Mistake;
 use crate::exit::Exit;
 use crate::{report, signals, time};
+use portcullis_config::Mistake;
 
 /// Printed once local clients can connect, for whoever started it.
 #[derive(Serialize)]

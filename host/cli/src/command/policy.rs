@@ -9,8 +9,8 @@ use std::path::Path;
 use portcullis_project::ProjectError;
 
 use crate::arguments::{Format, PolicyCommand};
-use crate::diagnosis::Mistake;
 use crate::exit::Exit;
+use portcullis_config::Mistake;
 
 /// Does what was asked.
 pub(crate) fn policy(command: &PolicyCommand, format: Format) -> anyhow::Result<Exit> {

@@ -5,8 +5,8 @@ use std::path::Path;
 use portcullis_ca::Error;
 use portcullis_config::with_causes;
 
-use crate::diagnosis::Mistake;
 use crate::time;
+use portcullis_config::Mistake;
 
 /// The error as the operator's mistake: about the file that it names, or about the authority's directory.
 pub(crate) fn mistake(error: &Error, directory: &Path) -> Mistake {

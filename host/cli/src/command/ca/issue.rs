@@ -10,9 +10,9 @@ use super::diagnosis::mistake;
 use super::output::Target;
 use crate::arguments::{Format, Issue, Renew};
 use crate::config::read_bounded;
-use crate::diagnosis::Mistake;
 use crate::exit::Exit;
 use crate::{report, time};
+use portcullis_config::Mistake;
 
 /// The largest file with a request, in bytes.
 const MAXIMUM_REQUEST_BYTES: u64 = 64 * 1024;

@@ -11,8 +11,8 @@ use rustls_pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use super::diagnosis::mistake;
 use crate::arguments::Output;
 use crate::config::read_bounded;
-use crate::diagnosis::Mistake;
 use crate::password::{Password, VARIABLE};
+use portcullis_config::Mistake;
 
 /// The largest file with a certificate, in bytes.
 const MAXIMUM_BYTES: u64 = 1024 * 1024;

@@ -11,8 +11,8 @@ use super::recorded::Recorded;
 use super::{live, pkcs12, recorded};
 use crate::arguments::Explain;
 use crate::config::read_bounded;
-use crate::diagnosis::Mistake;
 use crate::password::Password;
+use portcullis_config::Mistake;
 
 /// The largest file of certificates, in bytes.
 const MAXIMUM_BYTES: u64 = 1024 * 1024;

@@ -14,8 +14,8 @@ use portcullis_recording::MAXIMUM_RECORD_BYTES;
 use tokio::net::TcpStream;
 
 use super::recorded::Recorded;
-use crate::diagnosis::Mistake;
 use crate::metrics::LAST_HANDSHAKE;
+use portcullis_config::Mistake;
 
 /// From connecting to the end of the answer.
 const TIMEOUT: Duration = Duration::from_secs(10);

@@ -4,8 +4,8 @@ use std::path::Path;
 
 use p12_keystore::{KeyStore, Pkcs12ImportPolicy};
 
-use crate::diagnosis::Mistake;
 use crate::password::{Password, VARIABLE};
+use portcullis_config::Mistake;
 
 /// A PFX begins with its version, 3, where a certificate has a SEQUENCE.
 pub(super) fn is_pkcs12(bytes: &[u8]) -> bool {

@@ -10,7 +10,7 @@ use portcullis_recording::{
 };
 
 use crate::arguments::Which;
-use crate::diagnosis::Mistake;
+use portcullis_config::Mistake;
 
 /// A record, and where it is from.
 pub(super) struct Recorded {

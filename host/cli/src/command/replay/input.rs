@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use portcullis_recording::{EXTENSION, FileHeader, PolicyIdentity, RawRecord, ReadError, Reader};
 
-use crate::diagnosis::Mistake;
+use portcullis_config::Mistake;
 
 /// What one worker is handed at a time: so many records, or so many bytes.
 const MAXIMUM_BATCH_RECORDS: usize = 64;

@@ -1,3 +1,0 @@
-//! A mistake of the operator's.
-
-pub(crate) use portcullis_config::Mistake;
