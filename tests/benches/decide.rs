@@ -10,7 +10,8 @@ use std::time::{Duration, Instant};
 
 use portcullis_engine::{
     Asset, Certificate, Chain, Engine, EngineOptions, Handshake, Member, Metering, NotConfigured,
-    Policy, PolicyLimits, PolicySource, RecordedAnswers, Revocation, RevocationStatus, Step,
+    Policy, PolicyLimits, PolicySource, Preparation, RecordedAnswers, Revocation, RevocationStatus,
+    Step,
 };
 use portcullis_pki::{AltName, Authority, PathLength, Profile, oid};
 use portcullis_tests::guest;
@@ -20,9 +21,12 @@ use webpki::{ALL_VERIFICATION_ALGS, EndEntityCert, KeyUsage, anchor_from_trusted
 
 const ROUNDS: usize = 60;
 const CALLS: u32 = 100;
+/// Longer than an instance takes to be made ready.
+const PAUSE: Duration = Duration::from_millis(2);
 
 struct Subject<'a> {
     name: &'static str,
+    pause: Duration,
     call: Box<dyn Fn() + 'a>,
     rounds: Vec<Duration>,
 }
@@ -74,16 +78,18 @@ fn main() {
     ];
     for (name, chain) in &examples {
         subjects.push(Subject::new(name, || decide(chain)));
+        if chain.members().any(|member| member.policy.preparation() == Preparation::ReadyAhead) {
+            subjects.push(Subject::after("  after a pause, so that one is ready", PAUSE, || {
+                decide(chain)
+            }));
+        }
     }
     // The first round warms up and is not counted.
     for round in 0..=ROUNDS {
         for subject in &mut subjects {
-            let start = Instant::now();
-            for _ in 0..CALLS {
-                (subject.call)();
-            }
+            let took = subject.takes();
             if round > 0 {
-                subject.rounds.push(start.elapsed() / CALLS);
+                subject.rounds.push(took / CALLS);
             }
         }
     }
@@ -135,7 +141,28 @@ fn print(subjects: &mut [Subject<'_>]) {
 
 impl<'a> Subject<'a> {
     fn new(name: &'static str, call: impl Fn() + 'a) -> Self {
-        Self { name, call: Box::new(call), rounds: Vec::new() }
+        Self { name, pause: Duration::ZERO, call: Box::new(call), rounds: Vec::new() }
+    }
+
+    /// Before each call there is a pause, which does not count.
+    fn after(name: &'static str, pause: Duration, call: impl Fn() + 'a) -> Self {
+        Self { pause, ..Self::new(name, call) }
+    }
+
+    /// How long the calls of a round take.
+    fn takes(&self) -> Duration {
+        if self.pause.is_zero() {
+            let start = Instant::now();
+            (0..CALLS).for_each(|_| (self.call)());
+            return start.elapsed();
+        }
+        let paused = (0..CALLS).map(|_| {
+            std::thread::sleep(self.pause);
+            let start = Instant::now();
+            (self.call)();
+            start.elapsed()
+        });
+        paused.sum()
     }
 
     fn quantile(&mut self, quantile: f64) -> Duration {
