@@ -3,8 +3,8 @@
 use std::path::Path;
 use std::sync::Arc;
 
-pub(crate) use portcullis_config::with_causes;
 use portcullis_config::{ChainSource, Layer, MEBIBYTE, MadeAsset};
+use portcullis_engine::with_causes;
 use portcullis_engine::{Chain, Clock, Engine, EngineOptions, Metering, PagemapScan, Revocation};
 
 use crate::config::{ConfigFile, PagemapScanMode};

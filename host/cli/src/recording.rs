@@ -14,8 +14,8 @@ use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::counter::ConstCounter;
 
 use crate::config::ConfigFile;
-use crate::policies::with_causes;
 use portcullis_config::Mistake;
+use portcullis_engine::with_causes;
 
 const DAY_SECONDS: i64 = 24 * 60 * 60;
 

@@ -11,8 +11,8 @@ use portcullis_revocation::{RevocationChecker, RevocationOptions, Watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::config::ConfigFile;
-use crate::policies::with_causes;
 use portcullis_config::Mistake;
+use portcullis_engine::with_causes;
 
 /// What answers policies about revocation.
 #[derive(Clone)]

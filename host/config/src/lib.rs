@@ -11,4 +11,4 @@ pub mod time;
 pub use chain::{AnyGroup, AssetSource, ChainStep, MadeAsset, Mode, PolicySection};
 pub use document::{Document, read_bounded};
 pub use load::{ChainSource, Layer, MEBIBYTE, load_chain};
-pub use mistake::{Mistake, with_causes};
+pub use mistake::Mistake;

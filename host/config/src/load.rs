@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use portcullis_engine::{
     Asset, Certificate, Chain, Engine, Member, Policy, PolicyLimits, PolicySource, Revocation,
-    Step, Timestamp,
+    Step, Timestamp, with_causes,
 };
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject as _;
@@ -17,7 +17,7 @@ use toml::Spanned;
 
 use crate::chain::{AssetSource, ChainStep, MadeAsset, Mode, PolicySection};
 use crate::document::{Document, read_bounded};
-use crate::mistake::{Mistake, with_causes};
+use crate::mistake::Mistake;
 use crate::time;
 
 const MAXIMUM_COMPONENT_BYTES: u64 = 64 * 1024 * 1024;

@@ -113,18 +113,6 @@ impl fmt::Display for Mistake {
 
 impl Error for Mistake {}
 
-/// An error and what caused it, on one line.
-#[must_use]
-pub fn with_causes(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text = format!("{text}: {error}");
-        cause = error.source();
-    }
-    text
-}
-
 /// The section that a place stands in, and the key of its line.
 fn enclosing_key(text: &str, at: usize) -> String {
     let line_start = text.get(..at).and_then(|before| before.rfind('\n')).map_or(0, |at| at + 1);

@@ -25,4 +25,4 @@ pub use handshake::{Handshake, MAXIMUM_CERTIFICATES};
 pub use name::NameAttribute;
 pub use recorded::RecordedAnswers;
 pub use revocation::{NotConfigured, Revocation, RevocationAnswer, RevocationStatus};
-pub use text::printable;
+pub use text::{printable, with_causes};

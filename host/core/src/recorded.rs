@@ -68,18 +68,17 @@ impl Revocation for RecordedAnswers {
         source: &str,
         time: Timestamp,
     ) -> RevocationAnswer {
-        self.get(subject, issuer, source).cloned().unwrap_or_else(|| {
-            let status = self.otherwise.unwrap_or(RevocationStatus::Unknown);
-            let known = status != RevocationStatus::Unknown;
-            RevocationAnswer {
+        if let Some(answer) = self.get(subject, issuer, source) {
+            return answer.clone();
+        }
+        match self.otherwise {
+            None | Some(RevocationStatus::Unknown) => RevocationAnswer::unknown("not recorded"),
+            Some(status) => RevocationAnswer {
                 status,
-                source: if known { source.to_owned() } else { String::new() },
-                detail: if known { String::new() } else { "not recorded".to_owned() },
-                revoked_at: None,
-                this_update: known.then_some(time),
-                next_update: None,
-                pending: false,
-            }
-        })
+                source: source.to_owned(),
+                this_update: Some(time),
+                ..RevocationAnswer::unknown("")
+            },
+        }
     }
 }

@@ -47,6 +47,21 @@ pub struct RevocationAnswer {
     pub pending: bool,
 }
 
+impl RevocationAnswer {
+    /// The answer of who does not know, and why.
+    pub fn unknown(detail: impl Into<String>) -> Self {
+        Self {
+            status: RevocationStatus::Unknown,
+            source: String::new(),
+            detail: detail.into(),
+            revoked_at: None,
+            this_update: None,
+            next_update: None,
+            pending: false,
+        }
+    }
+}
+
 /// A certificate's status (RFC 6960, 2.2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
@@ -77,14 +92,6 @@ pub struct NotConfigured;
 
 impl Revocation for NotConfigured {
     fn check(&self, _: &Certificate, _: &Certificate, _: &str, _: Timestamp) -> RevocationAnswer {
-        RevocationAnswer {
-            status: RevocationStatus::Unknown,
-            source: String::new(),
-            detail: "not configured".to_owned(),
-            revoked_at: None,
-            this_update: None,
-            next_update: None,
-            pending: false,
-        }
+        RevocationAnswer::unknown("not configured")
     }
 }

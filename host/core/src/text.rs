@@ -1,4 +1,6 @@
-//! Text from outside, made fit for a log line.
+//! Text made fit for a log line.
+
+use std::error::Error;
 
 /// `text` with control characters escaped, cut at a character's end to at most `maximum` bytes and marked when cut.
 #[must_use]
@@ -13,6 +15,18 @@ pub fn printable(text: &str, maximum: usize) -> String {
         out.push_str(&escaped);
     }
     out
+}
+
+/// An error and what caused it, on one line.
+#[must_use]
+pub fn with_causes(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text = format!("{text}: {error}");
+        cause = error.source();
+    }
+    text
 }
 
 /// Control characters, and those that reorder, hide or break the text around them.

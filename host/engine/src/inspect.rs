@@ -1,7 +1,7 @@
 //! What a component is, before anybody trusts it with a decision.
 
 use data_encoding::HEXLOWER;
-use portcullis_core::sha256;
+use portcullis_core::{sha256, with_causes};
 use wasmtime::component::{Component, Linker};
 
 use crate::engine::Engine;
@@ -88,14 +88,4 @@ fn describe(
 ) -> Result<Description, LoadError> {
     let world = world::link(name, linker, component, trapping)?;
     load::describe(name, &world, &PolicyLimits::default())
-}
-
-fn with_causes(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text = format!("{text}: {error}");
-        cause = error.source();
-    }
-    text
 }

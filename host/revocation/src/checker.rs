@@ -15,7 +15,7 @@ use tokio::sync::{Notify, Semaphore, broadcast};
 
 use crate::certificate::Pair;
 use crate::change::Change;
-use crate::context::{Context, Patience, unknown};
+use crate::context::{Context, Patience};
 use crate::crl::CrlStore;
 use crate::fetch::Fetcher;
 use crate::ocsp::{OcspStore, Watch};
@@ -163,12 +163,12 @@ impl RevocationChecker {
     ) -> RevocationAnswer {
         let pair = match Pair::new(subject, issuer) {
             Ok(pair) => pair,
-            Err(error) => return unknown(error.to_string()),
+            Err(error) => return RevocationAnswer::unknown(error.to_string()),
         };
         match source {
             "crl" => self.crls.check(&pair, time, patience),
             "ocsp" => self.ocsp.check(&pair, time, patience),
-            _ => unknown(format!(
+            _ => RevocationAnswer::unknown(format!(
                 "source `{}` is not known: there are `crl` and `ocsp`",
                 portcullis_core::printable(source, 64)
             )),

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::time::Duration;
 
-use portcullis_core::{Certificate, Clock, RevocationAnswer, RevocationStatus, Timestamp};
+use portcullis_core::{Certificate, Clock, RevocationAnswer, Timestamp};
 use tokio::runtime::Handle;
 use tokio::sync::{Notify, Semaphore, broadcast};
 
@@ -94,22 +94,9 @@ impl Due {
     }
 }
 
-/// The answer of who does not know.
-pub(crate) fn unknown(detail: String) -> RevocationAnswer {
-    RevocationAnswer {
-        status: RevocationStatus::Unknown,
-        source: String::new(),
-        detail,
-        revoked_at: None,
-        this_update: None,
-        next_update: None,
-        pending: false,
-    }
-}
-
 /// The answer of who will know.
 pub(crate) fn pending() -> RevocationAnswer {
-    RevocationAnswer { pending: true, ..unknown("an answer is on its way".to_owned()) }
+    RevocationAnswer { pending: true, ..RevocationAnswer::unknown("an answer is on its way") }
 }
 
 #[cfg(test)]

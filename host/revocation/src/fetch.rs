@@ -10,7 +10,7 @@ use hyper::client::conn::http1;
 use hyper::header;
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
-use portcullis_core::Clock;
+use portcullis_core::{Clock, with_causes};
 use rustls::time_provider::TimeProvider;
 use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -204,11 +204,5 @@ where
 }
 
 fn connection(url: &Url, error: &dyn std::error::Error) -> FetchError {
-    let mut reason = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        reason = format!("{reason}: {cause}");
-        source = cause.source();
-    }
-    FetchError::Connection { url: url.to_string(), reason }
+    FetchError::Connection { url: url.to_string(), reason: with_causes(error) }
 }

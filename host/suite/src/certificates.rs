@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use portcullis_config::{Document, Mistake, with_causes};
+use portcullis_config::{Document, Mistake};
+use portcullis_engine::with_causes;
 use portcullis_engine::{Certificate, MAXIMUM_CERTIFICATE_BYTES, Timestamp};
 use portcullis_pki::{Authority, TestKey, TestKeyType};
 use rustls_pki_types::CertificateDer;

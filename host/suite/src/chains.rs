@@ -5,7 +5,8 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use portcullis_config::{MEBIBYTE, Mistake, load_chain, with_causes};
+use portcullis_config::{MEBIBYTE, Mistake, load_chain};
+use portcullis_engine::with_causes;
 use portcullis_engine::{Chain, Engine, EngineOptions, Metering, NotConfigured};
 use serde_json::Value;
 

@@ -16,7 +16,7 @@ use super::scope::distribution_uris;
 use super::source::{Origin, Source};
 use crate::certificate::Pair;
 use crate::change::What;
-use crate::context::{Context, Due, Patience, Waiters, back_off, pending, unknown};
+use crate::context::{Context, Due, Patience, Waiters, back_off, pending};
 use crate::fetch::Query;
 use crate::name::NameKey;
 use crate::options::CrlOptions;
@@ -105,15 +105,15 @@ impl CrlStore {
     /// certificate good, whichever of the two is behind.
     pub(crate) fn look_up(&self, pair: &Pair<'_>, time: Timestamp) -> RevocationAnswer {
         if Serial::new(pair.subject_parts.serial).is_none() {
-            return unknown(UseError::Serial.to_string());
+            return RevocationAnswer::unknown(UseError::Serial.to_string());
         }
         let snapshot = self.by_issuer.load();
         let Some(crls) = snapshot.get(&pair.issuer_name) else {
-            return unknown(UseError::None.to_string());
+            return RevocationAnswer::unknown(UseError::None.to_string());
         };
         let mut good: Option<&Loaded> = None;
         let mut listed_by_expired = false;
-        let mut details = unknown(String::new());
+        let mut details = RevocationAnswer::unknown("");
         for loaded in crls {
             match loaded.ask(pair, time, self.terms()) {
                 Ok(Some(revoked)) => {

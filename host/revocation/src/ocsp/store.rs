@@ -14,7 +14,7 @@ use super::response::{OcspResponse, parse_ocsp_response};
 use super::statement::{Statement, Terms};
 use crate::certificate::{Pair, ocsp_uris};
 use crate::change::What;
-use crate::context::{Context, Due, Patience, pending, unknown};
+use crate::context::{Context, Due, Patience, pending};
 use crate::crl::CrlStore;
 use crate::fetch::FetchError;
 use crate::options::{Nonce, OcspOptions};
@@ -73,21 +73,21 @@ impl OcspStore {
             return answer;
         }
         if let Err(detail) = self.ask(&mut inner, key, pair.subject, pair.issuer) {
-            return unknown(detail);
+            return RevocationAnswer::unknown(detail);
         }
         if patience == Patience::None {
             return pending();
         }
-        let Some(entry) = inner.entries.get_mut(&key) else { return unknown(String::new()) };
+        let Some(entry) = inner.entries.get_mut(&key) else { return RevocationAnswer::unknown("") };
         let news = entry.waiters.join();
         drop(inner);
         self.context.wait(&news, Duration::from_millis(self.options.wait_milliseconds.into()));
         let inner = self.inner();
         match inner.entries.get(&key) {
-            Some(entry) => {
-                entry.answer(time, self.context.skew).unwrap_or_else(|| unknown(entry.why_not()))
-            }
-            None => unknown("the responder did not answer".to_owned()),
+            Some(entry) => entry
+                .answer(time, self.context.skew)
+                .unwrap_or_else(|| RevocationAnswer::unknown(entry.why_not())),
+            None => RevocationAnswer::unknown("the responder did not answer"),
         }
     }
 

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use portcullis_ca::Error;
-use portcullis_config::with_causes;
+use portcullis_engine::with_causes;
 
 use crate::time;
 use portcullis_config::Mistake;

@@ -19,7 +19,7 @@ use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use percent_encoding::percent_decode_str;
 use portcullis_ca::{Ca, Error, MAXIMUM_REQUEST_BYTES, internal_error};
-use portcullis_config::with_causes;
+use portcullis_engine::with_causes;
 use serde::Serialize;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;

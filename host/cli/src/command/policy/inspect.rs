@@ -6,8 +6,8 @@ use serde_json::Value;
 
 use crate::arguments::{Format, InspectPolicy};
 use crate::exit::Exit;
-use crate::policies::with_causes;
 use crate::report::{self, Table, printable};
+use portcullis_engine::with_causes;
 
 /// One more than the engine takes, so that the engine says what is too much.
 const MAXIMUM_BYTES: u64 = 64 * 1024 * 1024 + 1;
