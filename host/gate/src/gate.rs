@@ -17,7 +17,7 @@ use crate::attempt::{Arrival, Attempts};
 use crate::audit::Auditor;
 use crate::connection::Service;
 use crate::error::GateError;
-use crate::judge::{Examiner, Judge};
+use crate::judge::{Examiner, Judge, JudgeSwap};
 use crate::options::GateOptions;
 use crate::tls::{Failure, Handshaker, ServerIdentity};
 
@@ -110,6 +110,12 @@ impl Gate {
     #[must_use]
     pub fn identity_swap(&self) -> IdentitySwap {
         IdentitySwap(Arc::clone(&self.identity))
+    }
+
+    /// The handle that replaces the judge.
+    #[must_use]
+    pub fn judge_swap(&self) -> JudgeSwap {
+        self.attempts.examiner.swap()
     }
 
     /// Lets clients in until `shutdown` is cancelled; then waits for those that are inside.

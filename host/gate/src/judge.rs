@@ -5,6 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use portcullis_engine::{
     Certificate, Clock, Decision, Handshake, MAXIMUM_CERTIFICATES, Rejection, Verdict,
 };
@@ -26,9 +27,20 @@ impl<F: Fn(&Handshake) -> Decision + Send + Sync + 'static> Judge for F {
     }
 }
 
+/// Replaces a gate's judge while it runs.
+#[derive(Clone)]
+pub struct JudgeSwap(Arc<Examiner>);
+
+impl JudgeSwap {
+    /// Takes effect from the next decision on.
+    pub fn replace(&self, judge: Arc<dyn Judge>) {
+        self.0.judge.store(Arc::new(judge));
+    }
+}
+
 /// The judge, and what it needs besides the client.
 pub(crate) struct Examiner {
-    judge: Arc<dyn Judge>,
+    judge: ArcSwap<Arc<dyn Judge>>,
     clock: Clock,
 }
 
@@ -42,7 +54,11 @@ pub(crate) struct Judgement {
 
 impl Examiner {
     pub(crate) fn new(judge: Arc<dyn Judge>, clock: Clock) -> Self {
-        Self { judge, clock }
+        Self { judge: ArcSwap::from_pointee(judge), clock }
+    }
+
+    pub(crate) fn swap(self: &Arc<Self>) -> JudgeSwap {
+        JudgeSwap(Arc::clone(self))
     }
 
     /// Parses the certificates and asks the judge, unless they do not parse.
@@ -67,7 +83,7 @@ impl Examiner {
     fn decide(&self, handshake: &Handshake) -> Decision {
         let ask = || {
             // A judge that panics lets nobody in, and the attempt is still audited.
-            catch_unwind(AssertUnwindSafe(|| self.judge.decide(handshake)))
+            catch_unwind(AssertUnwindSafe(|| self.judge.load().decide(handshake)))
                 .unwrap_or_else(|_| rejection("policy-failed", "the judge panicked".to_owned()))
         };
         match Handle::try_current().map(|runtime| runtime.runtime_flavor()) {
@@ -146,6 +162,16 @@ mod tests {
         let judgement = examine(must_not_be_asked, &[&der, b"garbage"]);
         assert_eq!(code(&judgement), Some("bad-certificate"));
         assert_eq!(judgement.certificates.len(), 1);
+    }
+
+    #[test]
+    fn the_judge_that_replaced_another_is_asked() {
+        let der = a_certificate();
+        let examiner = Arc::new(Examiner::new(Arc::new(must_not_be_asked), Clock::fixed(0)));
+        let refuses = |_: &Handshake| rejection("policy-rejected", String::new());
+        examiner.swap().replace(Arc::new(refuses));
+        let peer = SocketAddr::from(([192, 0, 2, 1], 4711));
+        assert_eq!(code(&examiner.examine(&[&der], peer, None)), Some("policy-rejected"));
     }
 
     #[test]

@@ -20,6 +20,6 @@ pub use audit::{
 pub use connection::{Connection, Service};
 pub use error::{GateError, IdentityError};
 pub use gate::{Ended, Gate, IdentitySwap};
-pub use judge::Judge;
+pub use judge::{Judge, JudgeSwap};
 pub use options::{GateOptions, Resumption};
 pub use tls::{ClientStream, ServerIdentity, TlsVersion, alert_for};
