@@ -7,11 +7,13 @@ use std::net::SocketAddr;
 use std::num::{NonZeroU32, NonZeroUsize};
 use std::ops::Deref;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use portcullis_config::Document;
 pub(crate) use portcullis_config::{ChainStep, Mode, PolicySection, read_bounded};
 use portcullis_mcp::{IdentityHeader, Rule};
 use portcullis_revocation::RevocationOptions;
+use portcullis_source::Readings;
 use serde::Deserialize;
 use toml::Spanned;
 
@@ -167,7 +169,12 @@ pub(crate) struct ConfigFile {
 impl ConfigFile {
     /// Reads and parses the file.
     pub(crate) fn read(path: &Path) -> Result<Self, Mistake> {
-        let document = Document::read(path, MAXIMUM_BYTES)
+        Self::read_with(path, Arc::default())
+    }
+
+    /// As [`ConfigFile::read`], with `readings` for the file itself and for all that it names.
+    pub(crate) fn read_with(path: &Path, readings: Arc<Readings>) -> Result<Self, Mistake> {
+        let document = Document::read_with(path, MAXIMUM_BYTES, readings)
             .map_err(|mistake| mistake.hint("name another file with `--config`"))?;
         Ok(Self { config: document.parse()?, document })
     }

@@ -2,7 +2,9 @@
 
 use std::ops::Range;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
+use portcullis_source::{FileSystem, Readings, Source as _};
 use serde::de::DeserializeOwned;
 use toml::Spanned;
 
@@ -13,6 +15,7 @@ use crate::mistake::Mistake;
 pub struct Document {
     path: PathBuf,
     text: String,
+    readings: Arc<Readings>,
 }
 
 impl Document {
@@ -21,16 +24,26 @@ impl Document {
     /// # Errors
     /// When it cannot be read, is larger, or is not text.
     pub fn read(path: &Path, maximum: u64) -> Result<Self, Mistake> {
-        let bytes = read_bounded(path, maximum).map_err(|problem| Mistake::file(path, &problem))?;
+        Self::read_with(path, maximum, Arc::default())
+    }
+
+    /// As [`Document::read`], with `readings` for the file itself and for all that it names.
+    ///
+    /// # Errors
+    /// As [`Document::read`].
+    pub fn read_with(path: &Path, maximum: u64, readings: Arc<Readings>) -> Result<Self, Mistake> {
+        let bytes = readings
+            .read_file(path, maximum)
+            .map_err(|error| Mistake::file(path, &error.to_string()))?;
         let text = String::from_utf8(bytes)
             .map_err(|_| Mistake::file(path, "the file is not UTF-8 text"))?;
-        Ok(Self { path: path.to_owned(), text })
+        Ok(Self { path: path.to_owned(), text, readings })
     }
 
     /// A text as if it had been read from `path`.
     #[must_use]
     pub fn new(path: PathBuf, text: String) -> Self {
-        Self { path, text }
+        Self { path, text, readings: Arc::default() }
     }
 
     /// What it says.
@@ -51,6 +64,12 @@ impl Document {
     #[must_use]
     pub fn text(&self) -> &str {
         &self.text
+    }
+
+    /// Reads what it names, and remembers what was read.
+    #[must_use]
+    pub fn readings(&self) -> &Readings {
+        &self.readings
     }
 
     /// A path that stands in it: relative to the file.
@@ -107,8 +126,8 @@ impl Document {
         maximum: u64,
     ) -> Result<Vec<u8>, Mistake> {
         let path = self.resolve(path);
-        read_bounded(&path, maximum).map_err(|problem| {
-            self.mistake(at, key, &format!("`{}`: {problem}", path.display()))
+        self.readings.read_file(&path, maximum).map_err(|error| {
+            self.mistake(at, key, &format!("`{}`: {error}", path.display()))
                 .hint("paths are relative to the file that they stand in")
         })
     }
@@ -119,13 +138,5 @@ impl Document {
 /// # Errors
 /// What is wrong, without the path.
 pub fn read_bounded(path: &Path, maximum: u64) -> Result<Vec<u8>, String> {
-    use std::io::Read as _;
-
-    let file = std::fs::File::open(path).map_err(|error| error.to_string())?;
-    let mut bytes = Vec::new();
-    file.take(maximum + 1).read_to_end(&mut bytes).map_err(|error| error.to_string())?;
-    if bytes.len() as u64 > maximum {
-        return Err(format!("the file has more than {maximum} bytes"));
-    }
-    Ok(bytes)
+    FileSystem.read(path, maximum).map(|content| content.bytes).map_err(|error| error.to_string())
 }

@@ -16,7 +16,7 @@ use serde_json::Value;
 use toml::Spanned;
 
 use crate::chain::{AssetSource, ChainStep, MadeAsset, Mode, PolicySection};
-use crate::document::{Document, read_bounded};
+use crate::document::Document;
 use crate::mistake::Mistake;
 use crate::time;
 
@@ -211,8 +211,9 @@ impl Loader<'_> {
             return layer.document.read_named(component, &key, MAXIMUM_COMPONENT_BYTES);
         }
         let path = self.source.default_component(name);
-        read_bounded(&path, MAXIMUM_COMPONENT_BYTES).map_err(|problem| {
-            let problem = format!("`{}`: {problem}", path.display());
+        let readings = self.source.document.readings();
+        readings.read_file(&path, MAXIMUM_COMPONENT_BYTES).map_err(|error| {
+            let problem = format!("`{}`: {error}", path.display());
             self.source.document.mistake(step, "chain", &problem).hint(
                 "name the directory of the components with `--plugins`, or one with `component`",
             )
