@@ -33,12 +33,12 @@ impl BuiltIn {
         let mut sessions = LocalSessionManager::default();
         sessions.session_config.keep_alive = Some(limits.idle_timeout);
         let sessions = Arc::new(sessions);
-        // Host and Origin are checked before a request comes here.
+        // Host, Origin and the size of the body are checked before a request comes here.
         let config = StreamableHttpServerConfig::default()
             .disable_allowed_hosts()
             .disable_allowed_origins()
             .with_sse_keep_alive(Some(options.keep_alive))
-            .with_max_request_body_bytes(options.maximum_body_bytes)
+            .with_max_request_body_bytes(usize::MAX)
             .with_cancellation_token(shutdown);
         let service =
             StreamableHttpService::new(|| Ok(WhoAmI::new()), Arc::clone(&sessions), config);

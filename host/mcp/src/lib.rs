@@ -52,6 +52,7 @@ mod call;
 mod caller;
 mod connection;
 mod identity;
+mod in_force;
 mod json;
 mod limits;
 mod line;
@@ -72,6 +73,7 @@ pub use audit::{RequestAuditor, RequestOutcome, RequestRecord, TracingRequestAud
 pub use authorize::{OneOrMore, PatternError, Rule, RuleError, RuleProblem};
 pub use caller::{Caller, CertificateFacts, PolicyFacts};
 pub use identity::{IdentityHeader, forwarded_headers};
+pub use in_force::ServerError;
 pub use options::{HttpServer, Options, ResourceLimits, Server, SessionLimits, StdioServer};
-pub use service::{BUILT_IN_PATH, McpService, ServerError};
+pub use service::{BUILT_IN_PATH, McpService, Replacement};
 pub use upstream::{UpstreamTls, UpstreamTlsError};

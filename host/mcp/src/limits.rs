@@ -22,6 +22,7 @@ const MAXIMUM_RATES: usize = 10_000;
 pub(crate) struct Limits<C: Clock = DefaultClock> {
     clock: C,
     maximum_in_flight: usize,
+    per_second: NonZeroU32,
     rates: RateLimiter<Account, DefaultKeyedStateStore<Account>, C, NoOpMiddleware<C::Instant>>,
     in_flight: Arc<Mutex<HashMap<Account, usize>>>,
 }
@@ -55,12 +56,26 @@ impl Limits {
     pub(crate) fn new(maximum_in_flight: usize, per_second: NonZeroU32) -> Self {
         Self::with_clock(maximum_in_flight, per_second, DefaultClock::default())
     }
+
+    /// Other limits, for which the requests under way count as they did. The same limits are the same object.
+    pub(crate) fn instead_of(
+        old: &Arc<Self>,
+        maximum_in_flight: usize,
+        per_second: NonZeroU32,
+    ) -> Arc<Self> {
+        if old.maximum_in_flight == maximum_in_flight && old.per_second == per_second {
+            return Arc::clone(old);
+        }
+        let mut new = Self::new(maximum_in_flight, per_second);
+        new.in_flight = Arc::clone(&old.in_flight);
+        Arc::new(new)
+    }
 }
 
 impl<C: Clock + Clone> Limits<C> {
     fn with_clock(maximum_in_flight: usize, per_second: NonZeroU32, clock: C) -> Self {
         let rates = RateLimiter::dashmap_with_clock(Quota::per_second(per_second), clock.clone());
-        Self { clock, maximum_in_flight, rates, in_flight: Arc::default() }
+        Self { clock, maximum_in_flight, per_second, rates, in_flight: Arc::default() }
     }
 
     /// Takes one request of a caller.
@@ -211,6 +226,19 @@ mod tests {
         clock.advance(Duration::from_secs(2));
         limits.take(&named(MAXIMUM_RATES + 1)).unwrap();
         assert_eq!(limits.rates.len(), 1);
+    }
+
+    #[test]
+    fn requests_under_way_count_for_the_limits_that_replace_others() {
+        let per_second = NonZeroU32::new(100).unwrap();
+        let old = Arc::new(Limits::new(2, per_second));
+        assert!(Arc::ptr_eq(&Limits::instead_of(&old, 2, per_second), &old));
+        let alice = Caller::of_principal(Some("alice"));
+        let under_way = old.take(&alice).unwrap();
+        let new = Limits::instead_of(&old, 1, per_second);
+        assert_eq!(new.take(&alice).unwrap_err(), Excess::InFlight);
+        drop(under_way);
+        new.take(&alice).unwrap();
     }
 
     #[test]

@@ -74,7 +74,7 @@ impl Default for Options {
 }
 
 /// An MCP server behind the gate.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Server {
     /// It listens itself.
@@ -107,7 +107,7 @@ impl From<StdioServer> for Server {
 }
 
 /// An MCP server that speaks Streamable HTTP, of whichever revision.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct HttpServer {
     /// Served at `/NAME/mcp`. Lower-case letters, digits, `-` and `_`.
@@ -151,7 +151,7 @@ impl HttpServer {
 }
 
 /// An MCP server that is a command: it reads its standard input and writes its standard output.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct StdioServer {
     /// Served at `/NAME/mcp`. Lower-case letters, digits, `-` and `_`.
@@ -190,7 +190,7 @@ impl StdioServer {
 
 /// What the process of a session may take of the system (`setrlimit`), and each process that it starts again. Default: as
 /// much as the gate itself.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ResourceLimits {
     /// Of virtual memory. What runs in Node or Java reserves far more than it uses.
@@ -202,7 +202,7 @@ pub struct ResourceLimits {
 }
 
 /// Bounds of the sessions with one server. Each session is a process.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct SessionLimits {
     /// Of all clients together, those that are just ending included. Default: 256.

@@ -451,3 +451,44 @@ async fn requests_that_are_not_mcp_are_told_why() {
     assert!(processes(&f.pid_file).is_empty(), "none of them starts a process");
     f.client.initialize(PATH).await;
 }
+
+#[tokio::test]
+async fn servers_that_are_replaced_end_their_sessions_and_those_that_stay_keep_them() {
+    let directory = tempfile::tempdir().unwrap();
+    let named = |name: &str, marker: &str| {
+        let mut server = hostile(&directory.path().join(name));
+        server.name = name.to_owned();
+        server.environment.insert("MARKER".to_owned(), marker.to_owned());
+        portcullis_mcp::Server::from(server)
+    };
+    let names = ["stays", "goes", "changes"];
+    let service = service(Vec::new());
+    let replace = |servers: Vec<_>| {
+        let prepared = service.prepare(portcullis_mcp::Options::default(), servers).unwrap();
+        service.replace(prepared);
+    };
+    replace(names.iter().map(|name| named(name, "1")).collect());
+    let mut client = Client::connect_http2(&service, &caller(1, "alice")).await;
+    let path = |name: &str| format!("/{name}/mcp");
+    let mut sessions = Vec::new();
+    for name in names {
+        sessions.push(client.initialize(&path(name)).await);
+    }
+
+    let broken = vec![named("stays", "1"), named("no/name", "1")];
+    assert!(service.prepare(portcullis_mcp::Options::default(), broken).is_err());
+    replace(vec![named("stays", "1"), named("changes", "2"), named("new", "1")]);
+
+    let mut status = async |name: &str, session: &str| {
+        client.post(&path(name), session, &request(7, "tools/list")).await.status()
+    };
+    assert_eq!(status("stays", &sessions[0]).await, StatusCode::OK);
+    assert_eq!(status("goes", &sessions[1]).await, StatusCode::NOT_FOUND);
+    assert_eq!(status("changes", &sessions[2]).await, StatusCode::NOT_FOUND);
+    for name in ["goes", "changes"] {
+        let ended = processes(&directory.path().join(name));
+        until(|| !ended.iter().copied().any(is_alive)).await;
+    }
+    let session = client.initialize(&path("new")).await;
+    assert_eq!(client.delete(&path("new"), &session).await, StatusCode::NO_CONTENT);
+}

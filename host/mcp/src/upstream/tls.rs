@@ -3,13 +3,18 @@
 use std::fmt;
 use std::sync::Arc;
 
+use portcullis_core::sha256;
 use rustls::{ClientConfig, RootCertStore};
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 
-/// The gate as a TLS client of an https server.
+/// The gate as a TLS client of an https server. Two are equal if they were made from the same certificates and key.
 #[derive(Clone)]
-pub struct UpstreamTls(Arc<ClientConfig>);
+pub struct UpstreamTls {
+    config: Arc<ClientConfig>,
+    /// Of what it was made from.
+    sha256: [u8; 32],
+}
 
 /// Why TLS cannot be set up towards a server. No text is taken over from the files, one of which has the key.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
@@ -44,6 +49,7 @@ impl UpstreamTls {
             Some(pem) => root_store(pem)?,
             None => system_roots()?,
         };
+        let sha256 = digest(&roots, identity);
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
         let builder = ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
@@ -59,18 +65,46 @@ impl UpstreamTls {
                     .map_err(|_| UpstreamTlsError::Key)?
             }
         };
-        Ok(Self(Arc::new(config)))
+        Ok(Self { config: Arc::new(config), sha256 })
     }
 
     pub(super) fn config(&self) -> ClientConfig {
-        ClientConfig::clone(&self.0)
+        ClientConfig::clone(&self.config)
     }
 }
+
+impl PartialEq for UpstreamTls {
+    fn eq(&self, other: &Self) -> bool {
+        self.sha256 == other.sha256
+    }
+}
+
+impl Eq for UpstreamTls {}
 
 impl fmt::Debug for UpstreamTls {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("UpstreamTls").finish_non_exhaustive()
     }
+}
+
+/// Each part with its length before it, so that no two lists of parts give the same bytes.
+fn digest(roots: &RootCertStore, identity: Option<(&[u8], &[u8])>) -> [u8; 32] {
+    let mut bytes = Vec::new();
+    let mut add = |part: &[u8]| {
+        bytes.extend(part.len().to_be_bytes());
+        bytes.extend(part);
+    };
+    for root in &roots.roots {
+        add(&root.subject);
+        add(&root.subject_public_key_info);
+        add(root.name_constraints.as_deref().unwrap_or_default());
+    }
+    add(&[]);
+    if let Some((chain, key)) = identity {
+        add(chain);
+        add(key);
+    }
+    sha256(&bytes)
 }
 
 fn root_store(pem: &[u8]) -> Result<RootCertStore, UpstreamTlsError> {
