@@ -14,12 +14,12 @@ use portcullis_engine::{
     Step,
 };
 use portcullis_pki::{AltName, Authority, PathLength, Profile, oid};
+use portcullis_tests::bench::{Bench, Figures, Spread, Table};
 use portcullis_tests::guest;
 use portcullis_tests::judge::{NOW, VALIDITY};
 use rustls_pki_types::{CertificateDer, TrustAnchor, UnixTime};
 use webpki::{ALL_VERIFICATION_ALGS, EndEntityCert, KeyUsage, anchor_from_trusted_cert};
 
-const ROUNDS: usize = 60;
 const CALLS: u32 = 100;
 /// Longer than an instance takes to be made ready.
 const PAUSE: Duration = Duration::from_millis(2);
@@ -32,6 +32,7 @@ struct Subject<'a> {
 }
 
 fn main() {
+    let bench = Bench::from_arguments();
     let clients = Clients::new();
     let engine = Engine::new(EngineOptions::default()).expect("an engine");
     let by_work = EngineOptions { metering: Metering::Fuel, ..EngineOptions::default() };
@@ -85,7 +86,7 @@ fn main() {
         }
     }
     // The first round warms up and is not counted.
-    for round in 0..=ROUNDS {
+    for round in 0..=bench.of(60, 10) {
         for subject in &mut subjects {
             let took = subject.takes();
             if round > 0 {
@@ -93,7 +94,9 @@ fn main() {
             }
         }
     }
-    print(&mut subjects);
+    let mut figures = Figures::new("decide");
+    figures.table(table(&subjects));
+    bench.finish(&figures);
 }
 
 /// Policies in three languages, as far as they were built.
@@ -124,19 +127,16 @@ fn chain(policies: &[Arc<Policy>]) -> Chain {
     Chain::new(steps.collect(), Arc::new(NotConfigured)).expect("a chain")
 }
 
-fn print(subjects: &mut [Subject<'_>]) {
-    let baseline = subjects[0].quantile(0.5).as_secs_f64();
-    println!("{:<32} {:>10} {:>10} {:>10}", "", "median µs", "p90 µs", "× native");
+/// Each against the first of the same round.
+fn table(subjects: &[Subject<'_>]) -> Table {
+    let mut table = Table::new("one decision", &["µs", "× native"]);
     for subject in subjects {
-        let (median, late) = (subject.quantile(0.5), subject.quantile(0.9));
-        println!(
-            "{:<32} {:>10.1} {:>10.1} {:>10.2}",
-            subject.name,
-            median.as_secs_f64() * 1e6,
-            late.as_secs_f64() * 1e6,
-            median.as_secs_f64() / baseline,
-        );
+        let micros = subject.rounds.iter().map(|round| round.as_secs_f64() * 1e6);
+        let rounds = subject.rounds.iter().zip(&subjects[0].rounds);
+        let ratios = rounds.map(|(round, native)| round.as_secs_f64() / native.as_secs_f64());
+        table.row(subject.name, [Spread::of(micros), Spread::of(ratios)]);
     }
+    table
 }
 
 impl<'a> Subject<'a> {
@@ -163,12 +163,6 @@ impl<'a> Subject<'a> {
             start.elapsed()
         });
         paused.sum()
-    }
-
-    fn quantile(&mut self, quantile: f64) -> Duration {
-        self.rounds.sort_unstable();
-        let last = self.rounds.len() - 1;
-        self.rounds[(last as f64 * quantile).round() as usize]
     }
 }
 

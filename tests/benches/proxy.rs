@@ -14,6 +14,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use portcullis_pki::Profile;
+use portcullis_tests::bench::{Bench, Figures, Spread, Table};
 use portcullis_tests::gate::{Setup, components};
 use portcullis_tests::pki::{self, Identity};
 use portcullis_tests::process::Process;
@@ -21,7 +22,6 @@ use portcullis_tests::raw::{self, Dialer};
 use serde_json::{Value, json};
 
 const CLIENTS: usize = 64;
-const ROUNDS: usize = 9;
 const WARM_UP: Duration = Duration::from_millis(300);
 const ROUND: Duration = Duration::from_secs(3);
 const IDLE_CONNECTIONS: usize = 500;
@@ -46,13 +46,14 @@ struct Round {
 }
 
 fn main() {
+    let bench = Bench::from_arguments();
     let (upstream, setup, authority) = (serve(), Setup::new(), pki::root("Bench clients"));
     setup.write("clients-ca.pem", authority.certificate_pem());
     let client = authority.issue(&Profile::client("bench", pki::valid())).expect("a certificate");
     let identity = Identity::write(setup.directory(), "bench", &client);
     let mut subjects = [nginx(&setup, upstream, &identity), gate(&setup, upstream, &identity)];
     // The first round warms up and is not counted.
-    for round in 0..=ROUNDS {
+    for round in 0..=bench.of(9, 2) {
         for subject in &mut subjects {
             let result = load(&subject.dialer);
             if round > 0 {
@@ -60,39 +61,29 @@ fn main() {
             }
         }
     }
-    let [nginx, gate] = &subjects;
-    println!(
-        "{:<10} {:>12} {:>10} {:>10} {:>24}",
-        "", "requests/s", "p50 µs", "p99 µs", "KiB per idle connection"
-    );
+    let mut figures = Figures::new("proxy");
+    let columns = ["requests/s", "p50 µs", "p99 µs", "KiB per idle connection"];
+    let mut table = Table::new("a small tool call, 64 clients", &columns);
     for subject in &subjects {
-        let Round { per_second, p50, p99 } = subject.median();
-        let (p50, p99, idle) = (p50.as_micros(), p99.as_micros(), idle(subject));
-        println!("{:<10} {per_second:>12.0} {p50:>10} {p99:>10} {idle:>24.1}", subject.name);
+        let micros = |of: &dyn Fn(&Round) -> Duration| {
+            Spread::of(subject.rounds.iter().map(|round| of(round).as_secs_f64() * 1e6))
+        };
+        let per_second = Spread::of(subject.rounds.iter().map(|round| round.per_second));
+        let (p50, p99) = (micros(&|round| round.p50), micros(&|round| round.p99));
+        table.row(subject.name, [per_second, p50, p99, Spread::once(idle(subject))]);
     }
-    let (nginx, gate) = (nginx.median(), gate.median());
-    println!(
-        "{:<10} {:>12.2} {:>10.2} {:>10.2}",
-        "ratio",
-        gate.per_second / nginx.per_second,
-        gate.p50.as_secs_f64() / nginx.p50.as_secs_f64(),
-        gate.p99.as_secs_f64() / nginx.p99.as_secs_f64()
-    );
+    figures.table(table);
+    let [nginx, gate] = &subjects;
+    figures.ratio("ratio_to_nginx", ratio(gate, nginx, |round| round.per_second));
+    figures.ratio("p99_ratio_to_nginx", ratio(gate, nginx, |round| round.p99.as_secs_f64()));
+    bench.finish(&figures);
 }
 
-impl Subject {
-    fn median(&self) -> Round {
-        let median = |value: &dyn Fn(&Round) -> f64| {
-            let mut values: Vec<f64> = self.rounds.iter().map(value).collect();
-            values.sort_by(f64::total_cmp);
-            values[values.len() / 2]
-        };
-        Round {
-            per_second: median(&|round| round.per_second),
-            p50: Duration::from_secs_f64(median(&|round| round.p50.as_secs_f64())),
-            p99: Duration::from_secs_f64(median(&|round| round.p99.as_secs_f64())),
-        }
-    }
+/// The median of one against another's in the same round.
+fn ratio(one: &Subject, other: &Subject, of: impl Fn(&Round) -> f64) -> f64 {
+    let rounds = one.rounds.iter().zip(&other.rounds);
+    let ratios = Spread::of(rounds.map(|(one, other)| of(one) / of(other)));
+    ratios.map_or(f64::NAN, |ratios| ratios.median)
 }
 
 /// Every client calls, waits for its answer, and calls again.

@@ -4,8 +4,10 @@
 
 pub mod bench;
 mod build;
+pub mod chart;
 pub mod components;
 pub mod demo;
+pub mod figures;
 pub mod fuzz;
 pub mod peers;
 pub mod s_client;

@@ -16,10 +16,7 @@ struct Arguments {
 #[derive(Subcommand)]
 enum Command {
     /// Measure: ratios against a baseline of the same run
-    Bench {
-        /// What to measure: `decide`, `proxy`, `replay` or `revocation`
-        name: String,
-    },
+    Bench(xtask::bench::Arguments),
     /// Build the policies of plugins/ into target/components, and those of examples/ into target/components/examples
     Components,
     /// Play clients of every kind against a gate, and keep it running to try
@@ -46,7 +43,7 @@ enum Command {
 
 fn main() -> ExitCode {
     let result = match Arguments::parse().command {
-        Command::Bench { name } => xtask::bench::run(&name),
+        Command::Bench(arguments) => xtask::bench::run(&arguments),
         Command::Components => xtask::components::run(),
         Command::Demo { check } => xtask::demo::run(check),
         Command::Fuzz { target, seconds } => xtask::fuzz::run(target.as_deref(), seconds),

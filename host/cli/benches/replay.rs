@@ -17,13 +17,13 @@ use portcullis_pki::{
     AltName, Authority, Issued, PathLength, Profile, write_private, write_public,
 };
 use portcullis_recording::{AnsweredOnce, Options, Record, Recorder};
+use portcullis_tests::bench::{Bench, Figures, Spread, Table};
 use portcullis_tests::gate::{component, components};
 use portcullis_tests::judge::{NOW, VALIDITY};
 use serde_json::Value;
 use tempfile::TempDir;
 
 const CLIENTS: usize = 1000;
-const HANDSHAKES: usize = 100_000;
 /// What waits for the writer at most: fewer than make it drop one.
 const WAITING: u64 = 4096;
 
@@ -45,11 +45,13 @@ assets = { pins = "pins.txt" }
 "#;
 
 fn main() {
+    let bench = Bench::from_arguments();
+    let handshakes = bench.of(100_000, 10_000);
     let folder = tempfile::tempdir().expect("a folder");
     let clients = clients(&folder);
     let start = Instant::now();
-    record(folder.path(), &clients);
-    println!("recorded {HANDSHAKES} handshakes in {:.1} s", start.elapsed().as_secs_f64());
+    record(folder.path(), &clients, handshakes / CLIENTS);
+    let recorded = start.elapsed().as_secs_f64();
 
     let start = Instant::now();
     let output = Command::new(env!("CARGO_BIN_EXE_portcullis"))
@@ -61,10 +63,16 @@ fn main() {
     let seconds = start.elapsed().as_secs_f64();
     let report: Value = serde_json::from_slice(&output.stdout)
         .unwrap_or_else(|_| panic!("{}", String::from_utf8_lossy(&output.stderr)));
-    assert_eq!(report["identical"], HANDSHAKES, "{report:#}");
-    let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    let rate = HANDSHAKES as f64 / seconds;
-    println!("replayed them in {seconds:.1} s on {cores} cores: {rate:.0} a second");
+    assert_eq!(report["identical"], handshakes, "{report:#}");
+    let mut figures = Figures::new("replay");
+    let title = format!("{handshakes} handshakes of the four policies");
+    let mut table = Table::new(&title, &["s", "handshakes/s"]);
+    for (name, seconds) in [("recorded", recorded), ("replayed", seconds)] {
+        let rate = handshakes as f64 / seconds;
+        table.row(name, [Spread::once(seconds), Spread::once(rate)]);
+    }
+    figures.table(table);
+    bench.finish(&figures);
 }
 
 /// A thousand clients, each two signatures away from the anchor; writes what the policies are configured with.
@@ -98,8 +106,8 @@ fn clients(folder: &TempDir) -> Vec<Issued> {
     clients
 }
 
-/// Judges each client once, and records that a hundred times.
-fn record(folder: &Path, clients: &[Issued]) {
+/// Judges each client once, and records that so many times.
+fn record(folder: &Path, clients: &[Issued], times: usize) {
     let chain = chain(folder);
     let good = RecordedAnswers::default().otherwise(RevocationStatus::Good);
     let good: Arc<dyn Revocation> = Arc::new(good);
@@ -122,7 +130,7 @@ fn record(folder: &Path, clients: &[Issued]) {
         let decision = chain.decide_with(&handshake, &asked);
         assert!(decision.is_accepted(), "{decision:?}");
         let record = Record::new(&handshake, &answers.answers(), &decision);
-        for _ in 0..HANDSHAKES / CLIENTS {
+        for _ in 0..times {
             recorder.record(&policies, &record);
             sent += 1;
         }

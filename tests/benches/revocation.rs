@@ -1,47 +1,45 @@
-//! CRLs of growing size: time to load, memory, and time to look one certificate up, against rustls-webpki.
+//! CRLs of growing size: time to load, memory, and time to look one certificate up, against rustls-webpki. `cargo xtask
+//! bench revocation` runs it.
 //!
-//! `cargo bench -p portcullis-revocation --bench crl` prints a table. Certificates are looked up in random order, so
-//! that caches help as little as in the field. Medians of several rounds; the two take turns.
+//! Certificates are looked up in random order, so that caches help as little as in the field. The two take turns.
 
 use std::hint::black_box;
 use std::time::Instant;
 
 use portcullis_revocation::parse_crl;
+use portcullis_tests::bench::{Bench, Figures, Spread, Table, grouped};
 use webpki::{CertRevocationList, OwnedCertRevocationList};
 
-const SIZES: [usize; 3] = [2_000, 100_000, 1_000_000];
+const SIZES: [usize; 6] = [10, 100, 2_000, 10_000, 100_000, 1_000_000];
 const LOOKUPS: usize = 200_000;
 
 fn main() {
-    println!(
-        "{:>9} {:>8} | {:>9} {:>9} {:>6} | {:>7} {:>7} | {:>8} {:>8} {:>8}",
-        "entries",
-        "DER",
-        "load",
-        "webpki",
-        "ratio",
-        "B/entry",
-        "webpki",
-        "listed",
-        "absent",
-        "webpki"
+    let bench = Bench::from_arguments();
+    let mut load = Table::new(
+        "loading a CRL",
+        &["ms", "bytes an entry", "rustls-webpki ms", "rustls-webpki bytes an entry"],
     );
+    let mut look_up =
+        Table::new("looking a certificate up", &["listed ns", "absent ns", "rustls-webpki ns"]);
+    let mut figures = Figures::new("revocation");
     for size in SIZES {
-        measure(size);
+        measure(&bench, size, &mut load, &mut look_up);
     }
+    figures.table(load);
+    figures.table(look_up);
+    bench.finish(&figures);
 }
 
-fn measure(size: usize) {
+fn measure(bench: &Bench, size: usize, load: &mut Table, look_up: &mut Table) {
     let mut random = Random(size as u64);
     let serials: Vec<[u8; 16]> = (0..size).map(|_| random.serial()).collect();
     let der = crl(&serials);
-    let rounds = if size > 500_000 { 5 } else { 15 };
+    let name = format!("{} entries, {:.1} MB", grouped(&size.to_string()), der.len() as f64 / 1e6);
     let (mut ours, mut theirs) = (Vec::new(), Vec::new());
-    for _ in 0..rounds {
-        ours.push(time(|| parse_crl(&der).is_ok()));
-        theirs.push(time(|| OwnedCertRevocationList::from_der(&der).is_ok()));
+    for _ in 0..if size > 500_000 { bench.of(5, 3) } else { bench.of(15, 5) } {
+        ours.push(time(|| parse_crl(&der).is_ok()) * 1e3);
+        theirs.push(time(|| OwnedCertRevocationList::from_der(&der).is_ok()) * 1e3);
     }
-    let (ours, theirs) = (median(&mut ours), median(&mut theirs));
 
     let Ok(index) = parse_crl(&der) else { return println!("the CRL was not read") };
     let before = resident_bytes();
@@ -50,27 +48,24 @@ fn measure(size: usize) {
     };
     let peer_memory = resident_bytes().saturating_sub(before);
     let peer = CertRevocationList::from(peer);
+    let each = |bytes: usize| Spread::once(bytes as f64 / size as f64);
+    // Of a small CRL the system tells nothing that is exact enough.
+    let peer_memory = (size >= 2_000).then(|| each(peer_memory)).flatten();
+    let memory = each(index.memory_bytes());
+    load.row(&name, [Spread::of(ours), memory, Spread::of(theirs), peer_memory]);
 
-    let listed: Vec<[u8; 16]> =
-        (0..LOOKUPS).map(|_| serials[random.below(serials.len())]).collect();
-    let absent: Vec<[u8; 16]> = (0..LOOKUPS).map(|_| random.serial()).collect();
+    let (mut found, mut missed, mut peer_found) = (Vec::new(), Vec::new(), Vec::new());
     let each = |seconds: f64| seconds * 1e9 / LOOKUPS as f64;
-    let found = time(|| listed.iter().all(|serial| index.find(serial).is_some()));
-    let missed = time(|| absent.iter().any(|serial| index.find(serial).is_some()));
-    let peer_found =
-        time(|| listed.iter().all(|serial| matches!(peer.find_serial(serial), Ok(Some(_)))));
-    println!(
-        "{size:>9} {:>5.1} MB | {:>6.2} ms {:>6.2} ms {:>5.1}x | {:>7.1} {:>7.1} | {:>5.0} ns {:>5.0} ns {:>5.0} ns",
-        der.len() as f64 / 1e6,
-        ours * 1e3,
-        theirs * 1e3,
-        theirs / ours,
-        index.memory_bytes() as f64 / size as f64,
-        peer_memory as f64 / size as f64,
-        each(found),
-        each(missed),
-        each(peer_found),
-    );
+    for _ in 0..bench.of(5, 2) {
+        let listed: Vec<[u8; 16]> =
+            (0..LOOKUPS).map(|_| serials[random.below(serials.len())]).collect();
+        let absent: Vec<[u8; 16]> = (0..LOOKUPS).map(|_| random.serial()).collect();
+        found.push(each(time(|| listed.iter().all(|serial| index.find(serial).is_some()))));
+        missed.push(each(time(|| absent.iter().any(|serial| index.find(serial).is_some()))));
+        let by_peer = |serial: &[u8; 16]| matches!(peer.find_serial(serial), Ok(Some(_)));
+        peer_found.push(each(time(|| listed.iter().all(by_peer))));
+    }
+    look_up.row(&name, [Spread::of(found), Spread::of(missed), Spread::of(peer_found)]);
 }
 
 /// In seconds.
@@ -78,11 +73,6 @@ fn time<T>(work: impl FnOnce() -> T) -> f64 {
     let start = Instant::now();
     black_box(work());
     start.elapsed().as_secs_f64()
-}
-
-fn median(seconds: &mut [f64]) -> f64 {
-    seconds.sort_by(f64::total_cmp);
-    seconds[seconds.len() / 2]
 }
 
 /// What the process has in memory, or 0 where that cannot be told.
