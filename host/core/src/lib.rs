@@ -9,6 +9,7 @@ mod clock;
 mod decision;
 mod handshake;
 mod name;
+mod pem;
 mod recorded;
 mod revocation;
 mod text;
@@ -23,6 +24,7 @@ pub use decision::{
 };
 pub use handshake::{Handshake, MAXIMUM_CERTIFICATES};
 pub use name::NameAttribute;
+pub use pem::pem_certificate;
 pub use recorded::RecordedAnswers;
 pub use revocation::{NotConfigured, Revocation, RevocationAnswer, RevocationStatus};
 pub use text::{printable, with_causes};

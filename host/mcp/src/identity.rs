@@ -9,6 +9,7 @@
 use data_encoding::{BASE64, HEXLOWER};
 use http::header::{HeaderMap, HeaderName, HeaderValue};
 use percent_encoding::{AsciiSet, CONTROLS, percent_encode, utf8_percent_encode};
+use portcullis_engine::pem_certificate;
 use serde::Deserialize;
 
 use crate::caller::Caller;
@@ -143,14 +144,7 @@ fn xfcc(caller: &Caller, gate_uris: &[String]) -> String {
 }
 
 fn encoded_pem(der: &[u8]) -> String {
-    let base64 = BASE64.encode(der);
-    let mut pem = String::from("-----BEGIN CERTIFICATE-----\n");
-    for line in base64.as_bytes().chunks(64) {
-        pem.extend(line.iter().copied().map(char::from));
-        pem.push('\n');
-    }
-    pem.push_str("-----END CERTIFICATE-----\n");
-    percent_encode(pem.as_bytes(), PEM_ENCODED).to_string()
+    percent_encode(pem_certificate(der).as_bytes(), PEM_ENCODED).to_string()
 }
 
 /// Envoy quotes a value in which `,`, `;` or `=` stand. After the encoding only `=` is left.

@@ -1,10 +1,10 @@
 //! Assets that a suite makes.
 
-use data_encoding::{BASE64, HEXLOWER};
+use data_encoding::HEXLOWER;
 use portcullis_config::MadeAsset;
-use portcullis_engine::sha256;
+use portcullis_engine::{pem_certificate, sha256};
 
-use crate::certificates::{Certificates, Made};
+use crate::certificates::Certificates;
 
 /// The bytes of an asset.
 ///
@@ -13,7 +13,7 @@ use crate::certificates::{Certificates, Made};
 pub(crate) fn make(asset: &MadeAsset, certificates: &Certificates) -> Result<Vec<u8>, String> {
     let text = match asset {
         MadeAsset::Certificates(names) => {
-            names.iter().map(|name| certificates.get(name).map(pem)).collect::<Result<_, _>>()?
+            names.iter().map(|name| pem(name, certificates)).collect::<Result<_, _>>()?
         }
         MadeAsset::Text(text) => fill(text, certificates)?,
     };
@@ -46,20 +46,13 @@ fn value(placeholder: &str, certificates: &Certificates) -> Result<String, Strin
     };
     let (kind, name) = placeholder.split_once(':').ok_or_else(unknown)?;
     match kind {
-        "pem" => Ok(pem(certificates.get(name)?)),
+        "pem" => pem(name, certificates),
         "sha256" => Ok(HEXLOWER.encode(&sha256(&certificates.get(name)?.der))),
         "spki-sha256" => Ok(HEXLOWER.encode(&certificates.parsed(name)?.public_key().spki_sha256)),
         _ => Err(unknown()),
     }
 }
 
-/// RFC 7468.
-fn pem(certificate: &Made) -> String {
-    let base64 = BASE64.encode(&certificate.der);
-    let mut pem = "-----BEGIN CERTIFICATE-----\n".to_owned();
-    for line in base64.as_bytes().chunks(64) {
-        pem.push_str(&String::from_utf8_lossy(line));
-        pem.push('\n');
-    }
-    pem + "-----END CERTIFICATE-----\n"
+fn pem(name: &str, certificates: &Certificates) -> Result<String, String> {
+    Ok(pem_certificate(&certificates.get(name)?.der))
 }
