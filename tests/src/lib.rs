@@ -8,6 +8,7 @@
     reason = "this is how a test fails"
 )]
 
+pub mod agent;
 pub mod bench;
 pub mod client;
 pub mod conformance;

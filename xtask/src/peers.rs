@@ -15,6 +15,8 @@ use anyhow::{Context as _, Result, bail, ensure};
 const PYTHON_MCP_2: &str = "python-mcp-2";
 /// The MCP client package in its first major version.
 const PYTHON_MCP_1: &str = "python-mcp-1";
+/// The stubs of a SPIFFE Workload API.
+const WORKLOAD_API: &str = "workload-api";
 /// What makes components of Python.
 const COMPONENTIZE_PY: &str = "componentize-py";
 /// What makes components of JavaScript, with either engine.
@@ -59,6 +61,11 @@ impl Peers {
     /// A Python that has `mcp` 1.
     pub fn python_mcp_1(&self) -> PathBuf {
         self.folder.join(PYTHON_MCP_1).join("bin/python")
+    }
+
+    /// A Python that has `spiffe`.
+    pub fn python_workload_api(&self) -> PathBuf {
+        self.folder.join(WORKLOAD_API).join("bin/python")
     }
 
     /// A real MCP server that speaks over its standard input and output.
@@ -115,7 +122,7 @@ impl Peers {
 pub fn ensure(root: &Path) -> Result<Peers> {
     ensure_programs()?;
     let (peers, lists) = (Peers::of(root), root.join("tests/peers"));
-    for name in [PYTHON_MCP_2, PYTHON_MCP_1] {
+    for name in [PYTHON_MCP_2, PYTHON_MCP_1, WORKLOAD_API] {
         ensure_python(&peers.folder.join(name), &lists.join(name).with_extension("txt"))?;
     }
     ensure_vectors(&peers, &lists.join(VECTORS).with_extension("txt"))?;

@@ -119,10 +119,20 @@ pub(crate) struct Connect {
     pub(crate) url: String,
     /// The client's certificate and the intermediates, PEM; read again when it changes
     #[arg(long, value_name = "FILE")]
-    pub(crate) cert: PathBuf,
+    pub(crate) cert: Option<PathBuf>,
     /// Its key, PEM; in the certificate's file by default
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", requires = "cert")]
     pub(crate) key: Option<PathBuf>,
+    /// Take the certificate from a SPIFFE agent instead, for instance unix:/run/spire/agent/public/api.sock; without
+    /// --cert, SPIFFE_ENDPOINT_SOCKET says where it is
+    #[arg(long, value_name = "ADDRESS", conflicts_with = "cert")]
+    pub(crate) workload_api: Option<String>,
+    /// Which of the SVIDs that the agent gives; the first by default
+    #[arg(long, value_name = "ID", conflicts_with_all = ["cert", "hint"])]
+    pub(crate) spiffe_id: Option<String>,
+    /// The same, by the hint that the agent's operator gave it
+    #[arg(long, value_name = "HINT", conflicts_with = "cert")]
+    pub(crate) hint: Option<String>,
     /// The CAs, PEM, that the gate's certificate is believed from; those of the system by default
     #[arg(long, value_name = "FILE")]
     pub(crate) ca: Option<PathBuf>,

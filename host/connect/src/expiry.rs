@@ -24,7 +24,10 @@ enum Urgency {
 pub async fn watch(source: Arc<dyn IdentitySource>, clock: Clock) {
     let mut said = (None, Urgency::None);
     loop {
-        let identity = source.current();
+        let Ok(identity) = source.current() else {
+            tokio::time::sleep(INTERVAL).await;
+            continue;
+        };
         let certificate = identity.certificate();
         if said.0 != Some(identity.generation()) {
             said = (Some(identity.generation()), Urgency::None);

@@ -7,7 +7,7 @@ use rustls::AlertDescription;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-use crate::identity::ClientIdentity;
+use crate::identity::{ClientIdentity, NoIdentity};
 use crate::plain_words::{PlainWords, plain_words};
 
 /// Why the gate did not answer.
@@ -19,6 +19,9 @@ pub enum Failure {
         "the connection to the gate broke before it answered ({0}): the request may have been carried out"
     )]
     Broken(String),
+    /// There is no certificate to present.
+    #[error("there is no certificate to present: {0}")]
+    NoIdentity(String),
     /// The gate ended the handshake.
     #[error("{0}")]
     Refused(Refusal),
@@ -36,10 +39,17 @@ impl Failure {
     pub fn reason(&self) -> &'static str {
         match self {
             Self::Broken(_) => "broken",
+            Self::NoIdentity(_) => "no-identity",
             Self::Refused(_) => "refused",
             Self::Unreachable(_) => "unreachable",
             Self::Untrusted(_) => "untrusted",
         }
+    }
+}
+
+impl From<NoIdentity> for Failure {
+    fn from(NoIdentity(why): NoIdentity) -> Self {
+        Self::NoIdentity(why)
     }
 }
 
@@ -58,7 +68,10 @@ impl Refusal {
         let certificate = identity.certificate();
         Self {
             words: plain_words(alert),
-            subject: certificate.subject(),
+            // The subject of an SVID says nothing.
+            subject: certificate
+                .claimed_spiffe_id()
+                .map_or_else(|| certificate.subject(), str::to_owned),
             serial_number: certificate.serial_number().to_owned(),
             not_after: certificate.not_after(),
             is_expired: certificate.not_after() < now,

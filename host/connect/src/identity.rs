@@ -13,8 +13,17 @@ use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 pub trait IdentitySource: Send + Sync {
     /// The identity to present from now on. Asked for every request, so it must be quick: whoever has to wait for a
     /// renewal does so elsewhere, and gives the last good identity until then.
-    fn current(&self) -> Arc<ClientIdentity>;
+    ///
+    /// # Errors
+    ///
+    /// When there is none yet, or none any longer. A request that waits for the gate waits for this, too.
+    fn current(&self) -> Result<Arc<ClientIdentity>, NoIdentity>;
 }
+
+/// Why there is nothing to present at the moment, for people.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct NoIdentity(pub String);
 
 /// A client's certificate chain and private key, known to belong together.
 pub struct ClientIdentity {

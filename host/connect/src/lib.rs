@@ -24,7 +24,7 @@ mod upstream;
 pub use expiry::watch as watch_expiry;
 pub use failure::{Failure, Refusal};
 pub use file::{FileError, FileProblem};
-pub use identity::{ClientIdentity, IdentityError, IdentitySource};
+pub use identity::{ClientIdentity, IdentityError, IdentitySource, NoIdentity};
 pub use pem_files::PemFiles;
 pub use roots::{NoSystemRoots, Roots};
 pub use upstream::{Upstream, UpstreamError, UpstreamOptions};

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
 
 use crate::file::{FileError, FileProblem, read};
-use crate::identity::{ClientIdentity, IdentityError, IdentitySource};
+use crate::identity::{ClientIdentity, IdentityError, IdentitySource, NoIdentity};
 
 /// A certificate chain and its key in one file or two. Renewed files are taken over at the next request; those that
 /// cannot be used are reported once, and the last good identity stays.
@@ -49,16 +49,16 @@ impl PemFiles {
 }
 
 impl IdentitySource for PemFiles {
-    fn current(&self) -> Arc<ClientIdentity> {
+    fn current(&self) -> Result<Arc<ClientIdentity>, NoIdentity> {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         // Taken before the files are read: a change in between is another change.
         let seen = match fingerprints(&self.certificate, &self.key) {
             Ok(seen) => Some(seen),
             // Between the removal of one file and the arrival of the next.
-            Err(_) => return Arc::clone(&state.last_good),
+            Err(_) => return Ok(Arc::clone(&state.last_good)),
         };
         if seen == state.seen {
-            return Arc::clone(&state.last_good);
+            return Ok(Arc::clone(&state.last_good));
         }
         state.seen = seen;
         let generation = state.last_good.generation() + 1;
@@ -76,7 +76,7 @@ impl IdentitySource for PemFiles {
                 tracing::warn!(%error, "the certificate changed, and the old one is still used");
             }
         }
-        Arc::clone(&state.last_good)
+        Ok(Arc::clone(&state.last_good))
     }
 }
 
@@ -140,7 +140,7 @@ mod tests {
     }
 
     fn subject(files: &PemFiles) -> (u64, String) {
-        let identity = files.current();
+        let identity = files.current().unwrap();
         (identity.generation(), identity.certificate().subject())
     }
 

@@ -139,7 +139,7 @@ impl Upstream {
 
     /// Sends one request, once.
     pub(crate) async fn send(&self, request: Request<Body>) -> Result<Response<Incoming>, Failure> {
-        self.send_by(&self.route(), request).await
+        self.send_by(&*self.route()?, request).await
     }
 
     /// Sends one request as soon as the gate can be reached. Gives the way it went as well.
@@ -150,20 +150,28 @@ impl Upstream {
         let deadline = Instant::now() + self.options.patience;
         let mut delay = FIRST_DELAY;
         loop {
-            let route = self.route();
-            let failure = match self.send_by(&route, request.clone().map(whole)).await {
-                Ok(response) => return Ok((route, response)),
+            let failure = match self.send_by_route(request.clone()).await {
+                Ok(sent) => return Ok(sent),
                 Err(failure) => failure,
             };
             let pause = jittered(delay);
             // What may have been carried out is not sent twice, and a refusal is not argued with.
-            let again = matches!(failure, Failure::Unreachable(_));
+            let again = matches!(failure, Failure::NoIdentity(_) | Failure::Unreachable(_));
             if !again || Instant::now() + pause > deadline {
                 return Err(failure);
             }
             tokio::time::sleep(pause).await;
             delay = (delay * 2).min(MAXIMUM_DELAY);
         }
+    }
+
+    async fn send_by_route(
+        &self,
+        request: Request<Bytes>,
+    ) -> Result<(Arc<Route>, Response<Incoming>), Failure> {
+        let route = self.route()?;
+        let response = self.send_by(&route, request.map(whole)).await?;
+        Ok((route, response))
     }
 
     /// Sends one request on a way that was taken before, with its identity.
@@ -181,15 +189,16 @@ impl Upstream {
 
     /// The connections of an identity are its own: with the next one new connections are made, and on those of the
     /// old one goes on what is under way.
-    fn route(&self) -> Arc<Route> {
-        let identity = self.source.current();
+    fn route(&self) -> Result<Arc<Route>, Failure> {
+        let identity = self.source.current().map_err(Failure::from);
+        let identity = identity.inspect_err(|failure| self.note(Some(failure)))?;
         let mut route = self.route.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(route) = route.as_ref()
             && route.identity.generation() == identity.generation()
         {
-            return Arc::clone(route);
+            return Ok(Arc::clone(route));
         }
-        Arc::clone(route.insert(Arc::new(self.new_route(identity))))
+        Ok(Arc::clone(route.insert(Arc::new(self.new_route(identity)))))
     }
 
     fn new_route(&self, identity: Arc<ClientIdentity>) -> Route {
@@ -305,12 +314,13 @@ mod tests {
     use portcullis_pki::{Authority, Profile, Validity};
 
     use super::*;
+    use crate::identity::NoIdentity;
 
     struct Fixed(Arc<ClientIdentity>);
 
     impl IdentitySource for Fixed {
-        fn current(&self) -> Arc<ClientIdentity> {
-            Arc::clone(&self.0)
+        fn current(&self) -> Result<Arc<ClientIdentity>, NoIdentity> {
+            Ok(Arc::clone(&self.0))
         }
     }
 

@@ -448,6 +448,19 @@ async fn a_renewed_certificate_is_for_new_requests_and_what_is_under_way_goes_on
 }
 
 #[tokio::test]
+async fn a_message_waits_for_a_certificate_as_it_waits_for_the_gate() {
+    let (mut gate, mut client) = gate_and_client(Options::default()).await;
+    client.identity.take_away();
+    client.request(1, "tools/list", json!({ "_meta": newest() })).await;
+    client.identity.missed().await;
+    let serial = client.identity.renew();
+    let arrival = gate.next().await;
+    assert_eq!(arrival.serial, serial);
+    arrival.result(&json!({}));
+    assert_eq!(client.next().await["id"], 1);
+}
+
+#[tokio::test]
 async fn what_may_have_been_carried_out_is_not_sent_again() {
     for http in BOTH {
         let manners = Manners { http, ..Manners::default() };

@@ -24,7 +24,7 @@ pub use decision::{
 };
 pub use handshake::{Handshake, MAXIMUM_CERTIFICATES};
 pub use name::NameAttribute;
-pub use pem::pem_certificate;
+pub use pem::pem;
 pub use recorded::RecordedAnswers;
 pub use revocation::{NotConfigured, Revocation, RevocationAnswer, RevocationStatus};
 pub use text::{printable, with_causes};

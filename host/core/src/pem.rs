@@ -2,15 +2,13 @@
 
 use data_encoding::BASE64;
 
-/// A certificate, in lines of 64 characters.
+/// DER as PEM, in lines of 64 characters. `label` is `CERTIFICATE`, for instance.
 #[must_use]
-pub fn pem_certificate(der: &[u8]) -> String {
-    let base64 = BASE64.encode(der);
-    let mut pem = String::from("-----BEGIN CERTIFICATE-----\n");
-    for line in base64.as_bytes().chunks(64) {
+pub fn pem(label: &str, der: &[u8]) -> String {
+    let mut pem = format!("-----BEGIN {label}-----\n");
+    for line in BASE64.encode(der).as_bytes().chunks(64) {
         pem.extend(line.iter().copied().map(char::from));
         pem.push('\n');
     }
-    pem.push_str("-----END CERTIFICATE-----\n");
-    pem
+    pem + &format!("-----END {label}-----\n")
 }

@@ -9,7 +9,7 @@
 use data_encoding::{BASE64, HEXLOWER};
 use http::header::{HeaderMap, HeaderName, HeaderValue};
 use percent_encoding::{AsciiSet, CONTROLS, percent_encode, utf8_percent_encode};
-use portcullis_engine::pem_certificate;
+use portcullis_engine::pem;
 use serde::Deserialize;
 
 use crate::caller::Caller;
@@ -144,7 +144,7 @@ fn xfcc(caller: &Caller, gate_uris: &[String]) -> String {
 }
 
 fn encoded_pem(der: &[u8]) -> String {
-    percent_encode(pem_certificate(der).as_bytes(), PEM_ENCODED).to_string()
+    percent_encode(pem("CERTIFICATE", der).as_bytes(), PEM_ENCODED).to_string()
 }
 
 /// Envoy quotes a value in which `,`, `;` or `=` stand. After the encoding only `=` is left.

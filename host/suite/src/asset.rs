@@ -2,7 +2,7 @@
 
 use data_encoding::HEXLOWER;
 use portcullis_config::MadeAsset;
-use portcullis_engine::{pem_certificate, sha256};
+use portcullis_engine::{pem, sha256};
 
 use crate::certificates::Certificates;
 
@@ -13,7 +13,7 @@ use crate::certificates::Certificates;
 pub(crate) fn make(asset: &MadeAsset, certificates: &Certificates) -> Result<Vec<u8>, String> {
     let text = match asset {
         MadeAsset::Certificates(names) => {
-            names.iter().map(|name| pem(name, certificates)).collect::<Result<_, _>>()?
+            names.iter().map(|name| certificate(name, certificates)).collect::<Result<_, _>>()?
         }
         MadeAsset::Text(text) => fill(text, certificates)?,
     };
@@ -46,13 +46,13 @@ fn value(placeholder: &str, certificates: &Certificates) -> Result<String, Strin
     };
     let (kind, name) = placeholder.split_once(':').ok_or_else(unknown)?;
     match kind {
-        "pem" => pem(name, certificates),
+        "pem" => certificate(name, certificates),
         "sha256" => Ok(HEXLOWER.encode(&sha256(&certificates.get(name)?.der))),
         "spki-sha256" => Ok(HEXLOWER.encode(&certificates.parsed(name)?.public_key().spki_sha256)),
         _ => Err(unknown()),
     }
 }
 
-fn pem(name: &str, certificates: &Certificates) -> Result<String, String> {
-    Ok(pem_certificate(&certificates.get(name)?.der))
+fn certificate(name: &str, certificates: &Certificates) -> Result<String, String> {
+    Ok(pem("CERTIFICATE", &certificates.get(name)?.der))
 }

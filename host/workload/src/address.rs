@@ -37,6 +37,13 @@ impl Address {
         }
     }
 
+    /// Where the environment says; none when it says nothing.
+    #[must_use]
+    pub fn of_environment() -> Option<Result<Self, AddressError>> {
+        let text = std::env::var_os(ENDPOINT_SOCKET)?;
+        Some(Self::parse(&text.to_string_lossy()))
+    }
+
     pub(crate) fn endpoint(&self) -> &Endpoint {
         &self.endpoint
     }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use portcullis_core::Clock;
+use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tokio_util::task::AbortOnDropHandle;
 
@@ -17,6 +18,7 @@ use crate::state::State;
 #[derive(Clone, Debug)]
 pub struct WorkloadApi {
     state: watch::Receiver<State>,
+    runtime: Handle,
     _conversation: Arc<AbortOnDropHandle<()>>,
 }
 
@@ -35,7 +37,11 @@ impl WorkloadApi {
         let (sender, state) = watch::channel(State::new(clock.now()));
         let conversation = Conversation::new(address, choice, clock, sender);
         let task = tokio::spawn(async move { conversation.run().await });
-        Self { state, _conversation: Arc::new(AbortOnDropHandle::new(task)) }
+        Self {
+            state,
+            runtime: Handle::current(),
+            _conversation: Arc::new(AbortOnDropHandle::new(task)),
+        }
     }
 
     /// Waits for the first message that can be used.
@@ -48,16 +54,24 @@ impl WorkloadApi {
         let wait = state.wait_for(|state| state.material.is_some());
         let ready = tokio::time::timeout(patience, wait).await;
         let material = ready.ok().and_then(|state| state.ok()?.material.clone());
-        material.ok_or_else(|| {
-            let problem = self.state.borrow().problem.clone();
-            NotReady { patience, problem: problem.unwrap_or_else(|| "no answer".to_owned()) }
-        })
+        material.ok_or_else(|| NotReady { patience, problem: self.why_not() })
     }
 
     /// What may be used at this moment.
     #[must_use]
     pub fn material(&self) -> Option<Arc<Material>> {
         self.state.borrow().material.clone()
+    }
+
+    /// Why nothing may be used, when that is so.
+    #[must_use]
+    pub fn why_not(&self) -> String {
+        let problem = self.state.borrow().problem.clone();
+        problem.unwrap_or_else(|| "the Workload API has not answered yet".to_owned())
+    }
+
+    pub(crate) fn runtime(&self) -> &Handle {
+        &self.runtime
     }
 
     /// How it stands.

@@ -246,7 +246,10 @@ impl Conversation {
         tracing::error!(
             "the SVID of the Workload API expired, and no other came: nothing of it is used any longer"
         );
-        self.state.send_modify(|state| state.material = None);
+        self.state.send_modify(|state| {
+            state.material = None;
+            state.problem = Some("the SVID expired, and no other came".to_owned());
+        });
         self.expired.notify_waiters();
     }
 }

@@ -13,6 +13,7 @@ mod backoff;
 mod choice;
 mod conversation;
 mod material;
+mod source;
 mod state;
 mod svid;
 

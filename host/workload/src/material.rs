@@ -1,9 +1,8 @@
 //! What one message of the agent comes to.
 
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
 
-use portcullis_core::{Timestamp, pem_certificate};
+use portcullis_core::{Timestamp, pem};
 use spiffe::{X509Bundle, X509Context};
 
 use crate::choice::Choice;
@@ -112,9 +111,7 @@ fn authorities(bundle: &X509Bundle) -> Vec<Vec<u8>> {
 
 fn section(trust_domain: &str, authorities: &[Vec<u8>]) -> String {
     let mut text = format!("spiffe://{trust_domain}\n");
-    for der in authorities {
-        let _ = write!(text, "{}", pem_certificate(der));
-    }
+    text.extend(authorities.iter().map(|der| pem("CERTIFICATE", der)));
     text
 }
 

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use portcullis_core::{Certificate, Timestamp};
+use portcullis_core::{Certificate, Timestamp, pem};
 use rustls::sign::CertifiedKey;
 use rustls::{Error, InconsistentKeys};
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
@@ -12,7 +12,7 @@ use spiffe::{SpiffeId, X509Svid};
 /// This process's certificate, the intermediates and the key, known to belong together.
 #[derive(Clone)]
 pub struct Svid {
-    id: SpiffeId,
+    given: Arc<X509Svid>,
     certificate: Arc<Certificate>,
     key: Arc<CertifiedKey>,
 }
@@ -31,7 +31,7 @@ pub(crate) enum SvidError {
 }
 
 impl Svid {
-    pub(crate) fn new(svid: &X509Svid, now: Timestamp) -> Result<Self, SvidError> {
+    pub(crate) fn new(svid: &Arc<X509Svid>, now: Timestamp) -> Result<Self, SvidError> {
         let id = svid.spiffe_id().clone();
         let unreadable = |reason: String| SvidError::Certificate { id: id.clone(), reason };
         let parsed = |der: &[u8]| {
@@ -57,19 +57,28 @@ impl Svid {
             // The text of other errors is about the key.
             _ => SvidError::UnusableKey { id: id.clone() },
         })?;
-        Ok(Self { id, certificate: Arc::new(certificate), key: Arc::new(key) })
+        let given = Arc::clone(svid);
+        Ok(Self { given, certificate: Arc::new(certificate), key: Arc::new(key) })
     }
 
     /// Its SPIFFE ID.
     #[must_use]
     pub fn id(&self) -> &SpiffeId {
-        &self.id
+        self.given.spiffe_id()
     }
 
     /// The certificate itself.
     #[must_use]
     pub fn certificate(&self) -> &Arc<Certificate> {
         &self.certificate
+    }
+
+    /// The certificate, the intermediates and the key in PEM. A secret.
+    #[must_use]
+    pub fn pem(&self) -> String {
+        let chain = self.given.cert_chain().iter();
+        let chain: String = chain.map(|one| pem("CERTIFICATE", one.as_bytes())).collect();
+        chain + &pem("PRIVATE KEY", self.given.private_key().as_bytes())
     }
 
     /// What TLS presents: the certificate, the intermediates, and the key.
@@ -83,7 +92,7 @@ impl Svid {
 impl fmt::Debug for Svid {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Svid")
-            .field("id", &self.id)
+            .field("id", self.id())
             .field("serial_number", &self.certificate.serial_number())
             .finish_non_exhaustive()
     }

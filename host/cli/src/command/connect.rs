@@ -1,5 +1,7 @@
 //! `portcullis connect`: the gate, for an MCP client that cannot present a certificate.
 
+mod svid;
+
 use std::io;
 use std::os::fd::AsFd;
 use std::path::Path;
@@ -13,6 +15,7 @@ use portcullis_connect::{
     UpstreamOptions, stdio, watch_expiry,
 };
 use portcullis_engine::Clock;
+use portcullis_workload::{Address, Choice, ENDPOINT_SOCKET, WorkloadApi};
 use serde::Serialize;
 use tokio::fs::File;
 use tokio::io::BufReader;
@@ -22,6 +25,8 @@ use crate::arguments::{Connect, Format};
 use crate::exit::Exit;
 use crate::{report, signals, time};
 use portcullis_config::Mistake;
+
+use self::svid::SvidSource;
 
 /// Printed once local clients can connect, for whoever started it.
 #[derive(Serialize)]
@@ -33,15 +38,18 @@ struct Listening<'a> {
 
 /// Serves until the client is done, or SIGINT or SIGTERM.
 pub(crate) fn connect(arguments: &Connect, format: Format) -> anyhow::Result<Exit> {
-    let source = identity(arguments)?;
-    let mut options = UpstreamOptions::new(&arguments.url, roots(arguments.ca.as_deref())?);
-    options.server_name.clone_from(&arguments.server_name);
-    options.patience = Duration::from_millis(arguments.connect_timeout_ms);
-    let upstream = Arc::new(Upstream::new(options, Arc::clone(&source), Clock::system())?);
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
         .context("cannot start the runtime")?;
+    let source = {
+        let _within = runtime.enter();
+        identity(arguments)?
+    };
+    let mut options = UpstreamOptions::new(&arguments.url, roots(arguments.ca.as_deref())?);
+    options.server_name.clone_from(&arguments.server_name);
+    options.patience = Duration::from_millis(arguments.connect_timeout_ms);
+    let upstream = Arc::new(Upstream::new(options, Arc::clone(&source), Clock::system())?);
     let served = runtime.block_on(async {
         let shutdown = signals::shutdown()?;
         tokio::spawn(watch_expiry(source, Clock::system()));
@@ -101,9 +109,31 @@ async fn serve_http(
     Ok(())
 }
 
-fn identity(arguments: &Connect) -> Result<Arc<dyn IdentitySource>, Mistake> {
-    let files = PemFiles::open(&arguments.cert, arguments.key.as_deref());
-    let source = files.map_err(|error| {
+fn identity(arguments: &Connect) -> anyhow::Result<Arc<dyn IdentitySource>> {
+    match &arguments.cert {
+        Some(certificate) => Ok(pem_files(arguments, certificate)?),
+        None => svid(arguments),
+    }
+}
+
+/// What the agent gives. It may come later: messages wait for it as they wait for the gate.
+fn svid(arguments: &Connect) -> anyhow::Result<Arc<dyn IdentitySource>> {
+    let address = match &arguments.workload_api {
+        Some(text) => Address::parse(text).context("--workload-api")?,
+        None => Address::of_environment()
+            .context("give the client's certificate with --cert, or an agent with --workload-api")?
+            .context(ENDPOINT_SOCKET)?,
+    };
+    let choice = match (&arguments.spiffe_id, &arguments.hint) {
+        (Some(id), _) => Choice::id(id).map_err(anyhow::Error::msg).context("--spiffe-id")?,
+        (None, Some(hint)) => Choice::Hint(hint.clone()),
+        (None, None) => Choice::First,
+    };
+    Ok(Arc::new(SvidSource::new(WorkloadApi::start(address, choice, Clock::system()))))
+}
+
+fn pem_files(arguments: &Connect, path: &Path) -> Result<Arc<dyn IdentitySource>, Mistake> {
+    let files = PemFiles::open(path, arguments.key.as_deref()).map_err(|error| {
         let is_key = arguments.key.as_ref() == Some(&error.path);
         let hint = match &error.problem {
             FileProblem::Identity(IdentityError::NoKey) if !is_key => {
@@ -116,17 +146,17 @@ fn identity(arguments: &Connect) -> Result<Arc<dyn IdentitySource>, Mistake> {
         };
         mistake(&error, if is_key { "--key" } else { "--cert" }, hint)
     })?;
-    let source: Arc<dyn IdentitySource> = Arc::new(source);
-    let identity = source.current();
-    let certificate = identity.certificate();
-    tracing::info!(
-        url = arguments.url,
-        subject = certificate.subject(),
-        serial = certificate.serial_number(),
-        until = time::format(certificate.not_after()),
-        "connecting with this certificate"
-    );
-    Ok(source)
+    if let Ok(identity) = files.current() {
+        let certificate = identity.certificate();
+        tracing::info!(
+            url = arguments.url,
+            subject = certificate.subject(),
+            serial = certificate.serial_number(),
+            until = time::format(certificate.not_after()),
+            "connecting with this certificate"
+        );
+    }
+    Ok(Arc::new(files))
 }
 
 fn roots(ca: Option<&Path>) -> anyhow::Result<Roots> {

@@ -4,6 +4,7 @@
 
 use std::convert::Infallible;
 use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -16,7 +17,9 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto::Builder;
 use portcullis_connect::stdio::{self, Options};
-use portcullis_connect::{ClientIdentity, IdentitySource, Roots, Upstream, UpstreamOptions};
+use portcullis_connect::{
+    ClientIdentity, IdentitySource, NoIdentity, Roots, Upstream, UpstreamOptions,
+};
 use portcullis_core::{Certificate, Clock};
 use portcullis_pki::{AltName, Authority, Issued, Profile, Validity};
 use rustls::ServerConfig;
@@ -26,7 +29,7 @@ use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader, DuplexStream, Lines};
 use tokio::net::TcpListener;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Notify, mpsc, oneshot};
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
@@ -240,29 +243,46 @@ impl Client {
     }
 }
 
-/// What a client presents, until a test renews it.
+/// What a client presents, until a test renews it or takes it away.
 pub(crate) struct Renewable {
     authority: Authority,
     current: Mutex<Arc<ClientIdentity>>,
+    is_away: AtomicBool,
+    missed: Notify,
 }
 
 impl Renewable {
     fn new(authority: Authority) -> Self {
         let current = Mutex::new(Arc::new(issue(&authority, 0)));
-        Self { authority, current }
+        Self { authority, current, is_away: AtomicBool::new(false), missed: Notify::new() }
     }
 
     /// A new certificate and key. Gives the serial number.
     pub(crate) fn renew(&self) -> String {
         let mut current = self.current.lock().unwrap();
         *current = Arc::new(issue(&self.authority, current.generation() + 1));
+        self.is_away.store(false, Ordering::Relaxed);
         current.certificate().serial_number().to_owned()
+    }
+
+    /// There is nothing to present until it is renewed.
+    pub(crate) fn take_away(&self) {
+        self.is_away.store(true, Ordering::Relaxed);
+    }
+
+    /// Waits until it was asked for while it was away.
+    pub(crate) async fn missed(&self) {
+        soon(self.missed.notified()).await;
     }
 }
 
 impl IdentitySource for Renewable {
-    fn current(&self) -> Arc<ClientIdentity> {
-        Arc::clone(&self.current.lock().unwrap())
+    fn current(&self) -> Result<Arc<ClientIdentity>, NoIdentity> {
+        if self.is_away.load(Ordering::Relaxed) {
+            self.missed.notify_one();
+            return Err(NoIdentity("it is away".to_owned()));
+        }
+        Ok(Arc::clone(&self.current.lock().unwrap()))
     }
 }
 
