@@ -2,10 +2,8 @@
 
 use std::fmt;
 
-use portcullis_core::Timestamp;
+use portcullis_core::{Timestamp, rfc_3339};
 use rustls::AlertDescription;
-use time::OffsetDateTime;
-use time::format_description::well_known::Rfc3339;
 
 use crate::identity::{ClientIdentity, NoIdentity};
 use crate::plain_words::{PlainWords, plain_words};
@@ -104,14 +102,6 @@ impl fmt::Display for Refusal {
              What to do: {what_to_do}"
         )
     }
-}
-
-/// RFC 3339 in UTC; the bare seconds for a time beyond what that can write.
-pub(crate) fn rfc_3339(time: Timestamp) -> String {
-    OffsetDateTime::from_unix_timestamp(time)
-        .ok()
-        .and_then(|time| time.format(&Rfc3339).ok())
-        .unwrap_or_else(|| time.to_string())
 }
 
 #[cfg(test)]

@@ -1,11 +1,23 @@
-//! The one place that reads the wall clock.
+//! The one place that reads the wall clock, and the one that writes times for people.
 
 use std::fmt;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+
 /// Seconds since 1970-01-01T00:00:00Z.
 pub type Timestamp = i64;
+
+/// RFC 3339 in UTC; the bare seconds for a time beyond what that can write.
+#[must_use]
+pub fn rfc_3339(time: Timestamp) -> String {
+    OffsetDateTime::from_unix_timestamp(time)
+        .ok()
+        .and_then(|time| time.format(&Rfc3339).ok())
+        .unwrap_or_else(|| time.to_string())
+}
 
 /// Where "now" comes from: the system, or a test.
 #[derive(Clone)]
@@ -44,5 +56,16 @@ impl Clock {
 impl fmt::Debug for Clock {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Clock({})", self.now())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::rfc_3339;
+
+    #[test]
+    fn a_time_beyond_rfc_3339_is_written_as_seconds() {
+        assert_eq!(rfc_3339(1_795_521_600), "2026-11-24T12:00:00Z");
+        assert_eq!(rfc_3339(i64::MAX), i64::MAX.to_string());
     }
 }

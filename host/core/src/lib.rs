@@ -7,6 +7,7 @@
 mod certificate;
 mod clock;
 mod decision;
+mod expiry;
 mod handshake;
 mod name;
 mod pem;
@@ -17,11 +18,12 @@ mod text;
 pub use certificate::{
     Certificate, CertificateError, MAXIMUM_CERTIFICATE_BYTES, PublicKey, SubjectAltName, sha256,
 };
-pub use clock::{Clock, Timestamp};
+pub use clock::{Clock, Timestamp, rfc_3339};
 pub use decision::{
     Attribute, Decision, Identity, LogLine, Outcome, PolicyReport, Rejection, RevocationCheck,
     Verdict,
 };
+pub use expiry::{Urgency, WarnBefore};
 pub use handshake::{Handshake, MAXIMUM_CERTIFICATES};
 pub use name::NameAttribute;
 pub use pem::pem;

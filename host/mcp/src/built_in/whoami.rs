@@ -5,14 +5,13 @@ use std::sync::Arc;
 
 use data_encoding::HEXLOWER;
 use http::request::Parts;
+use portcullis_engine::rfc_3339;
 use rmcp::handler::server::router::tool::ToolRouter;
 use rmcp::handler::server::tool::Extension;
 use rmcp::model::{Implementation, ServerCapabilities, ServerConfig};
 use rmcp::schemars::JsonSchema;
 use rmcp::{ErrorData, Json, ServerHandler, tool, tool_handler, tool_router};
 use serde::Serialize;
-use time::OffsetDateTime;
-use time::format_description::well_known::Rfc3339;
 
 use crate::caller::{Caller, CertificateFacts, PolicyFacts};
 
@@ -125,8 +124,8 @@ impl From<&CertificateFacts> for Certificate {
             serial_number: facts.serial_number.clone(),
             sha256: HEXLOWER.encode(&facts.sha256),
             subject_alt_names: names.map(|(kind, name)| format!("{kind}:{name}")).collect(),
-            not_before: rfc3339(facts.not_before),
-            not_after: rfc3339(facts.not_after),
+            not_before: rfc_3339(facts.not_before),
+            not_after: rfc_3339(facts.not_after),
         }
     }
 }
@@ -142,14 +141,6 @@ impl From<&PolicyFacts> for Policy {
             memory_bytes: facts.memory_bytes,
         }
     }
-}
-
-/// The seconds themselves where they are beyond what a year of four digits can tell.
-fn rfc3339(seconds: i64) -> String {
-    OffsetDateTime::from_unix_timestamp(seconds)
-        .ok()
-        .and_then(|time| time.format(&Rfc3339).ok())
-        .unwrap_or_else(|| seconds.to_string())
 }
 
 #[cfg(test)]
