@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use data_encoding::HEXLOWER;
-use portcullis_engine::{Certificate, Outcome, PolicyReport};
+use portcullis_engine::{Certificate, Outcome, PolicyReport, Timestamp};
 use serde::Serialize;
 
 use crate::attempt::{Arrival, Ending};
@@ -86,6 +86,10 @@ pub struct CertificateSummary {
     pub issuer: String,
     /// Lower-case hexadecimal.
     pub serial_number: String,
+    /// The first second of its validity.
+    pub not_before: Timestamp,
+    /// The last second of its validity.
+    pub not_after: Timestamp,
     /// SHA-256 of the certificate, in lower-case hexadecimal.
     pub sha256: String,
     /// SHA-256 of the public key's DER, in lower-case hexadecimal.
@@ -224,6 +228,8 @@ impl CertificateSummary {
             subject: printable(&certificate.subject()),
             issuer: printable(&certificate.issuer()),
             serial_number: printable(certificate.serial_number()),
+            not_before: certificate.not_before(),
+            not_after: certificate.not_after(),
             sha256: HEXLOWER.encode(certificate.sha256()),
             spki_sha256: HEXLOWER.encode(&certificate.public_key().spki_sha256),
             claimed_spiffe_id: certificate.claimed_spiffe_id().map(printable),

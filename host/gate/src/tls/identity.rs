@@ -16,6 +16,7 @@ use crate::error::IdentityError;
 #[derive(Clone)]
 pub struct ServerIdentity {
     leaf: Arc<Certificate>,
+    intermediates: Arc<[Certificate]>,
     resolver: Arc<SingleCertAndKey>,
 }
 
@@ -30,7 +31,9 @@ impl ServerIdentity {
         let chain: Vec<_> = CertificateDer::pem_slice_iter(chain_pem)
             .collect::<Result<_, _>>()
             .map_err(|error| malformed("certificate chain", &error))?;
-        let leaf = Arc::new(parse(&chain)?);
+        let mut parsed = parse(&chain)?.into_iter();
+        let leaf = Arc::new(parsed.next().ok_or(IdentityError::NoCertificate)?);
+        let intermediates = parsed.collect();
         let key = PrivateKeyDer::from_pem_slice(key_pem).map_err(|error| match error {
             pem::Error::NoItemsFound => IdentityError::NoKey,
             error => malformed("private key", &error),
@@ -44,13 +47,19 @@ impl ServerIdentity {
                 // The text of other errors is not for us to vouch for: it is about the key.
                 _ => IdentityError::UnusableKey,
             })?;
-        Ok(Self { leaf, resolver: Arc::new(SingleCertAndKey::from(certified)) })
+        Ok(Self { leaf, intermediates, resolver: Arc::new(SingleCertAndKey::from(certified)) })
     }
 
     /// The server's own certificate.
     #[must_use]
     pub fn certificate(&self) -> &Arc<Certificate> {
         &self.leaf
+    }
+
+    /// The certificates that follow it in the chain.
+    #[must_use]
+    pub fn intermediates(&self) -> &[Certificate] {
+        &self.intermediates
     }
 
     pub(super) fn resolver(&self) -> Arc<dyn ResolvesServerCert> {
@@ -66,15 +75,16 @@ impl fmt::Debug for ServerIdentity {
     }
 }
 
-/// All are parsed, for a chain that clients cannot read is better found at start; the first is kept.
-fn parse(chain: &[CertificateDer<'_>]) -> Result<Certificate, IdentityError> {
-    let mut parsed = Vec::with_capacity(chain.len());
-    for (index, der) in chain.iter().enumerate() {
-        parsed.push(Certificate::from_der(der.to_vec()).map_err(|error| {
-            IdentityError::Certificate { number: index + 1, reason: error.to_string() }
-        })?);
-    }
-    parsed.into_iter().next().ok_or(IdentityError::NoCertificate)
+/// All are parsed, for a chain that clients cannot read is better found at start.
+fn parse(chain: &[CertificateDer<'_>]) -> Result<Vec<Certificate>, IdentityError> {
+    let numbered = chain.iter().enumerate();
+    let parsed = numbered.map(|(index, der)| {
+        Certificate::from_der(der.to_vec()).map_err(|error| IdentityError::Certificate {
+            number: index + 1,
+            reason: error.to_string(),
+        })
+    });
+    parsed.collect()
 }
 
 /// The parser's own messages quote the text, which may be the key.
