@@ -17,6 +17,7 @@ use portcullis_source::Readings;
 use serde::Deserialize;
 use toml::Spanned;
 
+use crate::time::Seconds;
 use portcullis_config::Mistake;
 
 /// The largest configuration file, in bytes.
@@ -37,6 +38,8 @@ pub(crate) struct Config {
     pub(crate) revocation: Option<RevocationOptions>,
     /// Without the section, no metrics are served.
     pub(crate) metrics: Option<MetricsSection>,
+    #[serde(default)]
+    pub(crate) alerts: AlertsSection,
     /// Without the section, no handshake is recorded.
     pub(crate) recording: Option<RecordingSection>,
     #[serde(default)]
@@ -96,6 +99,21 @@ pub(crate) struct MetricsSection {
     /// Shows the certificates of the client that came last to whoever reaches the address.
     #[serde(default)]
     pub(crate) last_handshake: bool,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(crate) struct AlertsSection {
+    pub(crate) warn_before: Option<Seconds>,
+    pub(crate) warn_fraction: Option<Spanned<f64>>,
+    pub(crate) repeat: Option<Seconds>,
+    pub(crate) clients: Option<bool>,
+    pub(crate) command: Option<Spanned<Vec<String>>>,
+    /// May have a secret in it.
+    pub(crate) webhook: Option<String>,
+    /// Default: the system's.
+    pub(crate) webhook_roots: Option<Spanned<PathBuf>>,
+    pub(crate) timeout_ms: Option<u64>,
 }
 
 #[derive(Debug, Deserialize)]

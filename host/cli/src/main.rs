@@ -1,9 +1,11 @@
 //! The binary: arguments, configuration, wiring, reports.
 
+mod alerts;
 mod arguments;
 mod command;
 mod config;
 mod exit;
+mod expiry;
 mod logging;
 mod metrics;
 mod password;

@@ -14,6 +14,7 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
+use portcullis_alerts::Alerts;
 use portcullis_engine::Clock;
 use portcullis_gate::{AuditRecord, Auditor, TracingAuditor};
 use portcullis_mcp::{RequestAuditor, RequestOutcome, RequestRecord, TracingRequestAuditor};
@@ -26,6 +27,8 @@ use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::{Registry, Unit};
 use tokio::net::TcpListener;
 
+use crate::alerts::AlertMetrics;
+use crate::expiry;
 use crate::recording::{Keepers, LastHandshake, RecordingMetrics};
 use crate::revocation::Sources;
 
@@ -36,9 +39,12 @@ pub(crate) const LAST_HANDSHAKE: &str = "/handshakes/last";
 const OCTETS: &str = "application/octet-stream";
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
-/// Counts clients, and writes each to the log.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Clients(Family<Outcome, Counter>);
+/// Counts clients, writes each to the log, and warns of those whose certificates end soon.
+#[derive(Clone, Debug)]
+pub(crate) struct Clients {
+    ended: Family<Outcome, Counter>,
+    alerts: Alerts,
+}
 
 /// How an attempt ended.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -50,6 +56,12 @@ struct Outcome {
     policy: String,
 }
 
+impl Clients {
+    pub(crate) fn new(alerts: Alerts) -> Self {
+        Self { ended: Family::default(), alerts }
+    }
+}
+
 impl Auditor for Clients {
     fn record(&self, record: &AuditRecord) {
         let outcome = Outcome {
@@ -57,8 +69,9 @@ impl Auditor for Clients {
             code: record.code.clone().unwrap_or_default(),
             policy: record.policy.clone().unwrap_or_default(),
         };
-        self.0.get_or_create(&outcome).inc();
+        self.ended.get_or_create(&outcome).inc();
         TracingAuditor.record(record);
+        expiry::client(&self.alerts, record);
     }
 }
 
@@ -110,7 +123,8 @@ pub(crate) async fn serve(
     keepers: &Keepers,
 ) -> anyhow::Result<SocketAddr> {
     let mut registry = Registry::with_prefix("portcullis");
-    registry.register("clients", "Clients that arrived, by how that ended", clients.0.clone());
+    registry.register("clients", "Clients that arrived, by how that ended", clients.ended.clone());
+    registry.register_collector(Box::new(AlertMetrics(clients.alerts.clone())));
     registry.register("requests", "Requests of clients, by how they ended", requests.0.clone());
     registry.register_collector(Box::new(Revocation { sources, clock: Clock::system() }));
     if let Some(recorder) = &keepers.recorder {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use portcullis_config::{ChainSource, Layer, MEBIBYTE, MadeAsset};
 use portcullis_engine::with_causes;
-use portcullis_engine::{Chain, Clock, Engine, EngineOptions, Metering, PagemapScan, Revocation};
+use portcullis_engine::{Chain, Engine, EngineOptions, Metering, PagemapScan, Revocation};
 
 use crate::config::{ConfigFile, PagemapScanMode};
 use portcullis_config::Mistake;
@@ -29,7 +29,6 @@ pub(crate) fn load_chain(
         layers: &[layer],
         plugins,
         make: &made,
-        now: Clock::system().now(),
     };
     portcullis_config::load_chain(&source, &engine, revocation)
 }

@@ -1,6 +1,20 @@
 //! Times on the command line and in reports.
 
 pub(crate) use portcullis_config::time::{format, parse};
+use serde::Deserialize;
+
+/// A length of time as a configuration has it: `24h`.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(try_from = "String")]
+pub(crate) struct Seconds(pub(crate) i64);
+
+impl TryFrom<String> for Seconds {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        parse_duration(&text).map(Self)
+    }
+}
 
 /// A length of time in seconds: a number with `s`, `m`, `h` or `d`.
 pub(crate) fn parse_duration(text: &str) -> Result<i64, String> {

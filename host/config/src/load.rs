@@ -1,24 +1,19 @@
 //! From TOML to a chain of policies that is ready to judge.
 
-use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use portcullis_engine::{
-    Asset, Certificate, Chain, Engine, Member, Policy, PolicyLimits, PolicySource, Revocation,
-    Step, Timestamp, with_causes,
+    Asset, Chain, Engine, Member, Policy, PolicyLimits, PolicySource, Revocation, Step, with_causes,
 };
-use rustls_pki_types::CertificateDer;
-use rustls_pki_types::pem::PemObject as _;
 use serde_json::Value;
 use toml::Spanned;
 
 use crate::chain::{AssetSource, ChainStep, MadeAsset, Mode, PolicySection};
 use crate::document::Document;
 use crate::mistake::Mistake;
-use crate::time;
 
 const MAXIMUM_COMPONENT_BYTES: u64 = 64 * 1024 * 1024;
 const MAXIMUM_ASSET_BYTES: u64 = 16 * 1024 * 1024;
@@ -38,8 +33,6 @@ pub struct ChainSource<'a> {
     pub plugins: &'a Path,
     /// Makes the assets that are no files; the error says why not.
     pub make: &'a dyn Fn(&MadeAsset) -> Result<Vec<u8>, String>,
-    /// The time, for warnings of what has expired.
-    pub now: Timestamp,
 }
 
 /// Sections of policies in one place of one file.
@@ -110,13 +103,12 @@ pub fn load_chain(
     revocation: Arc<dyn Revocation>,
 ) -> Result<(Chain, Vec<String>), Mistake> {
     source.layers.iter().try_for_each(|layer| check_names(source, layer))?;
-    let loader = Loader { source, engine, warnings: RefCell::default() };
+    let loader = Loader { source, engine };
     let steps =
         source.chain.iter().map(|step| loader.step(step)).collect::<Result<_, Mistake>>()?;
     let chain = Chain::new(steps, revocation)
         .map_err(|error| source.document.mistake_in("chain", "chain", &error.to_string()))?;
-    let mut warnings = loader.warnings.into_inner();
-    warnings.extend(pins_alone(&chain));
+    let warnings = pins_alone(&chain);
     Ok((chain, warnings))
 }
 
@@ -160,7 +152,6 @@ fn check_names(source: &ChainSource<'_>, layer: &Layer<'_>) -> Result<(), Mistak
 struct Loader<'a> {
     source: &'a ChainSource<'a>,
     engine: &'a Engine,
-    warnings: RefCell<Vec<String>>,
 }
 
 /// What the layers say of one policy, the last one first.
@@ -226,7 +217,6 @@ impl Loader<'_> {
             .map(|(name, (layer, asset))| {
                 let key = format!("{}.{policy}.assets.{name}", layer.prefix);
                 let content = self.asset(layer, asset, &key)?;
-                self.warnings.borrow_mut().extend(expired(&key, &content, self.source.now));
                 Ok(Asset { name: name.to_owned(), content })
             })
             .collect()
@@ -270,19 +260,6 @@ fn settings(sections: &Sections<'_>) -> Value {
         settings.extend(section.settings.clone());
     }
     json(&toml::Value::Table(settings))
-}
-
-/// The certificates of a PEM asset that have expired. Policies have no clock as they are configured, and leave them out
-/// when they judge.
-fn expired(key: &str, asset: &[u8], now: Timestamp) -> Vec<String> {
-    CertificateDer::pem_slice_iter(asset)
-        .filter_map(|der| Certificate::from_der(der.ok()?.to_vec()).ok())
-        .filter(|certificate| certificate.not_after() < now)
-        .map(|certificate| {
-            let (subject, end) = (certificate.subject(), time::format(certificate.not_after()));
-            format!("{key}: the certificate of `{subject}` expired at {end}, and is left out")
-        })
-        .collect()
 }
 
 fn limits(sections: &Sections<'_>) -> PolicyLimits {

@@ -63,6 +63,12 @@ impl Roots {
         }
         Ok(Self { store: Arc::new(store), origin: "the CAs that the system trusts".to_owned() })
     }
+
+    /// As the TLS library takes them.
+    #[must_use]
+    pub fn store(&self) -> &Arc<RootCertStore> {
+        &self.store
+    }
 }
 
 #[cfg(test)]

@@ -35,7 +35,6 @@ pub struct Suite {
     chain: Vec<Spanned<ChainStep>>,
     policies: BTreeMap<String, PolicySection>,
     variants: BTreeMap<String, VariantSection>,
-    time: Timestamp,
     certificates: Certificates,
     cases: Vec<Case>,
 }
@@ -93,7 +92,6 @@ impl Suite {
             chain: file.chain.unwrap_or_default(),
             policies: file.policies,
             variants: file.variants,
-            time,
             certificates,
             cases,
             document,
@@ -159,7 +157,6 @@ impl Suite {
             layers: &layers,
             plugins,
             make: &|made| asset::make(made, &self.certificates),
-            now: self.time,
         })
     }
 

@@ -11,7 +11,7 @@ use crate::config::{ConfigFile, Mode};
 use crate::exit::Exit;
 use crate::policies::load_chain;
 use crate::report::{self, Table};
-use crate::{recording, revocation, servers, wiring};
+use crate::{alerts, expiry, recording, revocation, servers, wiring};
 
 #[derive(Serialize)]
 struct Report {
@@ -58,11 +58,14 @@ struct CheckedRule {
 /// Loads everything, and prints the chain as it will be asked.
 pub(crate) fn check(setup: &Setup, format: Format) -> anyhow::Result<Exit> {
     let file = ConfigFile::read(&setup.config)?;
-    let (chain, warnings) =
-        load_chain(&file, &setup.plugins, revocation::offline(&file)?, Metering::Time)?;
+    let revocation = revocation::offline(&file)?;
+    let (chain, mut warnings) =
+        load_chain(&file, &setup.plugins, Arc::new(revocation.clone()), Metering::Time)?;
     let identity = wiring::server_identity(&file)?;
     wiring::mcp(&file, &identity, Arc::new(TracingRequestAuditor))?;
     recording::options(&file)?;
+    let alerts = alerts::options(&file)?;
+    warnings.extend(expiry::warnings(&file, &identity, &revocation, alerts.warn_before));
     let report = Report {
         listen: file.config.listen.address.to_string(),
         server_certificate: identity.certificate().subject(),

@@ -25,7 +25,7 @@ pub(crate) fn explain(arguments: &Explain, format: Format) -> anyhow::Result<Exi
     let subject = input::read(arguments)?;
     let file = ConfigFile::read(&arguments.setup.config)?;
     let revocation: Arc<dyn Revocation> = match &subject {
-        Subject::Certificates(_) => revocation::offline(&file)?,
+        Subject::Certificates(_) => Arc::new(revocation::offline(&file)?),
         Subject::Recorded(recorded) => Arc::new(recorded.record.recorded_answers()),
     };
     let plugins = &arguments.setup.plugins;

@@ -15,7 +15,7 @@ use crate::metrics::{self, Clients, Requests};
 use crate::policies::load_chain;
 use crate::recording::{self, Keepers, KeptJudge, LastHandshake};
 use crate::revocation::{self, Sources, Watching};
-use crate::{report, signals, wiring};
+use crate::{alerts, expiry, report, signals, wiring};
 
 /// Printed once clients can connect, for whoever started the gate.
 #[derive(Serialize)]
@@ -55,7 +55,8 @@ async fn serve(
     let keepers = keepers(file)?;
     let judge = KeptJudge::new(chain, Arc::new(revocation.clone()), keepers.clone());
     let shutdown = signals::shutdown()?;
-    let clients = Clients::default();
+    let alerts = alerts::start(file)?;
+    let clients = Clients::new(alerts.clone());
     let gate = Gate::bind(
         wiring::gate_options(file),
         identity,
@@ -64,6 +65,7 @@ async fn serve(
         Arc::new(clients.clone()),
     )
     .await?;
+    tokio::spawn(expiry::watch(alerts, gate.identity_swap(), revocation.clone()));
     let metrics = match &file.config.metrics {
         Some(section) => {
             let address = section.address;
