@@ -172,23 +172,30 @@ impl Gate {
     /// The line of the next request that is over or opens a stream. Lines of clients in between are left out.
     #[must_use]
     pub fn next_request(&self) -> Value {
-        loop {
-            let line = self.lines.recv_timeout(PATIENCE).expect("another line in the log");
-            if line["target"] == "portcullis::request" {
-                return line;
-            }
-        }
+        self.next_line(|line| line["target"] == "portcullis::request")
     }
 
     /// The audit line of the next client. A test that counts on the order has its clients come one by one.
     #[must_use]
     pub fn next_audit(&self) -> Value {
+        self.next_line(|line| line["target"] == "portcullis::audit" && line["verdict"].is_string())
+    }
+
+    /// The next line of which this is so. Those before it are left out.
+    #[must_use]
+    pub fn next_line(&self, wanted: impl Fn(&Value) -> bool) -> Value {
         loop {
             let line = self.lines.recv_timeout(PATIENCE).expect("another line in the log");
-            if line["target"] == "portcullis::audit" && line["verdict"].is_string() {
+            if wanted(&line) {
                 return line;
             }
         }
+    }
+
+    /// The lines of its log that nobody has read, after [`Gate::stop`].
+    #[must_use]
+    pub fn rest_of_log(&self) -> Vec<Value> {
+        self.lines.iter().collect()
     }
 }
 
