@@ -241,7 +241,7 @@ mod tests {
         let url = format!("http://{}/", listener.local_addr().unwrap());
         let webhook =
             Webhook::new(&url, None, Duration::from_secs(600), Retries::default()).unwrap();
-        let (alerts, time) = start(vec![Hook::Webhook(webhook)]);
+        let (alerts, time) = start(vec![Hook::Webhook(Box::new(webhook))]);
         time.store(20 * HOUR, Ordering::SeqCst);
         // Without a pause for the hook's task: all of it is done before anybody takes an alert off the queue.
         for id in 0..300 {

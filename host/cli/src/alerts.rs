@@ -42,7 +42,10 @@ pub(crate) fn options(file: &ConfigFile) -> Result<AlertOptions, Mistake> {
         seconds: section.warn_before.map_or(defaults.warn_before.seconds, |given| given.0),
         fraction: fraction(file, defaults.warn_before.fraction)?,
     };
-    let hooks = [command(file)?.map(Hook::Command), webhook(file)?.map(Hook::Webhook)];
+    let hooks = [
+        command(file)?.map(Hook::Command),
+        webhook(file)?.map(|webhook| Hook::Webhook(Box::new(webhook))),
+    ];
     Ok(AlertOptions {
         warn_before,
         repeat_seconds: section.repeat.map_or(defaults.repeat_seconds, |given| given.0),

@@ -21,7 +21,7 @@ pub enum Hook {
     /// A program, which reads the alert from its standard input.
     Command(CommandHook),
     /// A URL, to which the alert is posted.
-    Webhook(Webhook),
+    Webhook(Box<Webhook>),
 }
 
 /// Why a hook did not take an alert. A webhook's URL may be a secret and is in none of them.
