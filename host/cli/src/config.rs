@@ -76,11 +76,23 @@ pub(crate) enum ResumptionMode {
 }
 
 #[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub(crate) struct EngineSection {
     pub(crate) maximum_decisions: Option<u32>,
-    #[serde(default)]
     pub(crate) pagemap_scan: PagemapScanMode,
+    pub(crate) cache: CacheMode,
+    /// Default: the user's.
+    pub(crate) cache_directory: Option<Spanned<PathBuf>>,
+    pub(crate) cache_maximum_bytes: Option<u64>,
+}
+
+/// Whether what was compiled is kept on disk.
+#[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum CacheMode {
+    #[default]
+    On,
+    Off,
 }
 
 #[derive(Clone, Copy, Debug, Default, Deserialize)]

@@ -2,6 +2,7 @@
 
 mod alerts;
 mod arguments;
+mod cache;
 mod command;
 mod config;
 mod exit;

@@ -7,6 +7,7 @@ use portcullis_config::{ChainSource, Layer, MEBIBYTE, MadeAsset};
 use portcullis_engine::with_causes;
 use portcullis_engine::{Chain, Engine, EngineOptions, Metering, PagemapScan, Revocation};
 
+use crate::cache;
 use crate::config::{ConfigFile, PagemapScanMode};
 use portcullis_config::Mistake;
 
@@ -19,7 +20,7 @@ pub(crate) fn load_chain(
     revocation: Arc<dyn Revocation>,
     metering: Metering,
 ) -> Result<(Chain, Vec<String>), Mistake> {
-    let engine = Engine::new(engine_options(file, metering))
+    let engine = Engine::with_cache(engine_options(file, metering), cache::configured(file)?)
         .map_err(|error| file.mistake_in("[engine]", "engine", &with_causes(&error)))?;
     let layer =
         Layer { document: file, prefix: "policies".to_owned(), policies: &file.config.policies };

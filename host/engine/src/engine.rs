@@ -11,8 +11,10 @@ use wasmtime::{
     Config, Enabled, InstanceAllocationStrategy, OptLevel, PoolingAllocationConfig, Store, Strategy,
 };
 
+use crate::cache::CompileCache;
 use crate::host::{self, CallState};
 use crate::instances::{self, Shelf};
+use crate::kept;
 use crate::limits::{
     MAXIMUM_CORE_INSTANCES, MAXIMUM_MEMORIES, MAXIMUM_TABLE_ELEMENTS, MAXIMUM_TABLES,
 };
@@ -118,6 +120,7 @@ struct Inner {
     options: EngineOptions,
     free_decisions: Mutex<u32>,
     freed: Condvar,
+    cache: Option<CompileCache>,
     /// By the digest of the component.
     compiled: Mutex<HashMap<[u8; 32], Component>>,
 }
@@ -129,6 +132,18 @@ impl Engine {
     ///
     /// When the pool does not fit this machine, or a thread cannot start.
     pub fn new(options: EngineOptions) -> Result<Self, EngineError> {
+        Self::with_cache(options, None)
+    }
+
+    /// As [`Engine::new`]. What is compiled is taken from the cache where it is in it, and put there where it is not.
+    ///
+    /// # Errors
+    ///
+    /// As [`Engine::new`].
+    pub fn with_cache(
+        options: EngineOptions,
+        cache: Option<CompileCache>,
+    ) -> Result<Self, EngineError> {
         let failed = |source| EngineError::Wasmtime {
             maximum_decisions: options.maximum_decisions,
             maximum_memory_bytes: options.maximum_memory_bytes,
@@ -154,6 +169,7 @@ impl Engine {
             requests,
             free_decisions: Mutex::new(options.maximum_decisions),
             freed: Condvar::new(),
+            cache,
             compiled: Mutex::default(),
             options,
         })))
@@ -176,16 +192,29 @@ impl Engine {
     /// Compiles a component for `describe` and `configure`.
     pub(crate) fn compile_for_loading(&self, bytes: &[u8]) -> wasmtime::Result<Component> {
         if !self.0.options.quick_loading {
-            return Component::new(&self.0.loading, bytes);
+            return self.compile(&self.0.loading, bytes);
         }
         let digest = sha256(bytes);
         let compiled = || self.0.compiled.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(component) = compiled().get(&digest).cloned() {
             return Ok(component);
         }
-        let component = Component::new(&self.0.loading, bytes)?;
+        let component = self.compile(&self.0.loading, bytes)?;
         compiled().insert(digest, component.clone());
         Ok(component)
+    }
+
+    /// Compiles a component for one of the two.
+    pub(crate) fn compile(
+        &self,
+        engine: &wasmtime::Engine,
+        bytes: &[u8],
+    ) -> wasmtime::Result<Component> {
+        kept::compile(self.cache(), engine, bytes)
+    }
+
+    pub(crate) fn cache(&self) -> Option<&CompileCache> {
+        self.0.cache.as_ref()
     }
 
     pub(crate) fn requests(&self) -> Option<Sender<Weak<Shelf>>> {

@@ -87,5 +87,5 @@ fn describe(
     trapping: fn(&ImportStatus) -> bool,
 ) -> Result<Description, LoadError> {
     let world = world::link(name, linker, component, trapping)?;
-    load::describe(name, &world, &PolicyLimits::default())
+    Ok(load::describe(name, &world, &PolicyLimits::default())?.0)
 }

@@ -10,6 +10,7 @@ use crate::bindings::{PolicyWorld, PolicyWorldPre, handshakes};
 use crate::engine::{self, Engine};
 use crate::host::CallState;
 use crate::limits::PolicyLimits;
+use crate::load::Preparation;
 
 /// Instances of one policy that are kept configured: a few, for clients that come together.
 const READY: usize = 4;
@@ -26,6 +27,13 @@ pub(crate) enum Instances {
 pub(crate) type Made = (Store<CallState>, wasmtime::Result<Result<PolicyWorld, String>>);
 
 impl Instances {
+    pub(crate) fn preparation(&self) -> Preparation {
+        match self {
+            Self::Snapshot(_) => Preparation::Snapshot,
+            Self::ReadyAhead(_) => Preparation::ReadyAhead,
+        }
+    }
+
     /// An instance that nobody has used, to be evaluated within the limits' deadline from now.
     pub(crate) fn take(&self, limits: &PolicyLimits) -> Made {
         match self {

@@ -4,6 +4,7 @@
 #![deny(missing_docs)]
 
 mod bindings;
+mod cache;
 mod chain;
 mod crypto;
 mod engine;
@@ -11,6 +12,7 @@ mod error;
 mod host;
 mod inspect;
 mod instances;
+mod kept;
 mod limits;
 mod load;
 mod log;
@@ -19,6 +21,7 @@ mod settings;
 mod wasi;
 mod world;
 
+pub use cache::{CacheError, CompileCache};
 pub use chain::{Chain, ChainError, Member, Step};
 pub use engine::{Engine, EngineError, EngineOptions, Metering, PagemapScan};
 pub use error::LoadError;

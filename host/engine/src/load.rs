@@ -1,10 +1,12 @@
 //! From bytes to a configured policy: checks, `describe`, `configure`, snapshot.
 
+use std::borrow::Cow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use portcullis_core::printable;
+use portcullis_core::{LogLine, printable};
+use serde::{Deserialize, Serialize};
 use wasmtime::Store;
-use wasmtime::component::{Component, Instance};
+use wasmtime::component::Instance;
 use wasmtime_wizer::{ComponentContext, WasmtimeWizerComponent, Wizer};
 
 use crate::bindings::{PolicyWorld, PolicyWorldPre, handshakes};
@@ -12,6 +14,7 @@ use crate::engine::{self, Engine};
 use crate::error::LoadError;
 use crate::host::CallState;
 use crate::instances::{Configuration, Instances, Shelf};
+use crate::kept::{self, Configured};
 use crate::limits::PolicyLimits;
 use crate::log;
 use crate::settings::{self, Fault, SchemaError};
@@ -47,7 +50,7 @@ pub struct Asset {
 }
 
 /// What a policy says that it is and takes.
-#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 pub struct Description {
     /// Its name.
     pub name: String,
@@ -64,7 +67,7 @@ pub struct Description {
 }
 
 /// How a policy comes by its configured state at each evaluation.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Preparation {
     /// Each instance starts from the memory that `configure` left.
@@ -81,40 +84,83 @@ pub(crate) struct Loaded {
     pub(crate) instances: Instances,
 }
 
-/// Checks, describes, configures and compiles.
+/// Checks, describes, configures and compiles; or takes what came of it before.
 pub(crate) fn load(engine: &Engine, source: &PolicySource) -> Result<Loaded, LoadError> {
     world::check_bytes(&source.name, &source.component)?;
+    let Some(cache) = engine.cache() else { return Ok(configure(engine, source)?.0) };
+    let key = kept::configured_key([engine.loading().0, engine.pooled().0], source);
+    if let Some(loaded) =
+        Configured::find(cache, &key).and_then(|kept| restored(engine, source, kept))
+    {
+        return Ok(loaded);
+    }
+    let (loaded, configured) = configure(engine, source)?;
+    configured.keep(cache, &key);
+    Ok(loaded)
+}
+
+/// What came of loading the same policy before; none where the compiled component has gone from the cache.
+fn restored(engine: &Engine, source: &PolicySource, kept: Configured) -> Option<Loaded> {
+    let (own, linker) = match kept.preparation {
+        Preparation::Snapshot => engine.pooled(),
+        Preparation::ReadyAhead => engine.loading(),
+    };
+    let component = kept.component(engine.cache()?, own)?;
+    world::check(&source.name, &component).ok()?;
+    let linked = world::link(&source.name, linker, &component, world::is_frozen).ok()?;
+    log::forward(&source.name, &kept.log());
+    let instances = match kept.preparation {
+        Preparation::Snapshot => Instances::Snapshot(linked),
+        Preparation::ReadyAhead => ready_ahead(engine, source, linked),
+    };
+    Some(Loaded { description: kept.description, instances })
+}
+
+fn configure(engine: &Engine, source: &PolicySource) -> Result<(Loaded, Configured), LoadError> {
     let (_, linker) = engine.loading();
     let wizer = wizer();
     // Where a copy can be made whose memory can be read, it is the copy that is described and configured.
     let copy = instrument(&wizer, &source.component).and_then(|(context, copy)| {
         let component = engine.compile_for_loading(&copy).ok()?;
-        Some((Some(context), component))
+        Some((Some(context), Cow::Owned(copy), component))
     });
-    let (context, component) = match copy {
+    let (context, bytes, component) = match copy {
         Some(copy) => copy,
-        None => (None, world::compile(engine, &source.name, &source.component)?),
+        None => {
+            let component = world::compile(engine, &source.name, &source.component)?;
+            (None, Cow::Borrowed(source.component.as_slice()), component)
+        }
     };
     world::check(&source.name, &component)?;
     let linked = world::link(&source.name, linker, &component, world::is_frozen)?;
-    let description = describe(&source.name, &linked, &source.limits)?;
+    let (description, mut log) = describe(&source.name, &linked, &source.limits)?;
     check_settings(source, &description)?;
     check_assets(source, &description)?;
 
-    let configuration =
-        Configuration { settings: source.settings.clone(), assets: wit_assets(&source.assets) };
-    let (store, instance) = configured(source, &linked, &configuration)?;
+    let (store, instance, lines) = configured(source, &linked)?;
+    log.extend(lines);
     let snapshot = context.and_then(|context| snapshot(&wizer, &context, store, instance));
-    let instances = match snapshot {
+    let (bytes, instances) = match snapshot {
         Some(snapshot) => {
             let (pooled, linker) = engine.pooled();
-            let component = Component::new(pooled, snapshot)
+            let component = engine
+                .compile(pooled, &snapshot)
                 .map_err(|error| wrong_type(&source.name, error))?;
-            Instances::Snapshot(world::link(&source.name, linker, &component, world::is_frozen)?)
+            let linked = world::link(&source.name, linker, &component, world::is_frozen)?;
+            (Cow::Owned(snapshot), Instances::Snapshot(linked))
         }
-        None => Instances::ReadyAhead(Shelf::new(engine, linked, configuration, source.limits)),
+        None => (bytes, ready_ahead(engine, source, linked)),
     };
-    Ok(Loaded { description, instances })
+    let configured = Configured::new(&description, instances.preparation(), &log, &bytes);
+    Ok((Loaded { description, instances }, configured))
+}
+
+fn ready_ahead(
+    engine: &Engine,
+    source: &PolicySource,
+    linked: PolicyWorldPre<CallState>,
+) -> Instances {
+    Instances::ReadyAhead(Shelf::new(engine, linked, configuration(source), source.limits))
 }
 
 /// Asks a component what it is, in an instance of its own.
@@ -122,19 +168,21 @@ pub(crate) fn describe(
     policy: &str,
     world: &PolicyWorldPre<CallState>,
     limits: &PolicyLimits,
-) -> Result<Description, LoadError> {
+) -> Result<(Description, Vec<LogLine>), LoadError> {
     let mut store = loading_store(world.engine(), limits);
     let result = world.instantiate(&mut store).and_then(|world| world.call_describe(&mut store));
-    log::forward(policy, &store.data_mut().log.take());
+    let lines = store.data_mut().log.take();
+    log::forward(policy, &lines);
     let description = result.map_err(|error| failed(policy, "describe", &error))?;
-    Ok(Description {
+    let description = Description {
         name: description.name,
         version: description.version,
         summary: description.summary,
         settings_schema: description.settings_schema,
         assets: description.assets,
         rejection_codes: description.rejection_codes,
-    })
+    };
+    Ok((description, lines))
 }
 
 fn check_settings(source: &PolicySource, description: &Description) -> Result<(), LoadError> {
@@ -176,8 +224,7 @@ fn check_assets(source: &PolicySource, description: &Description) -> Result<(), 
 fn configured(
     source: &PolicySource,
     linked: &PolicyWorldPre<CallState>,
-    configuration: &Configuration,
-) -> Result<(Store<CallState>, Instance), LoadError> {
+) -> Result<(Store<CallState>, Instance, Vec<LogLine>), LoadError> {
     let mut store = loading_store(linked.engine(), &source.limits);
     let instance = linked
         .instance_pre()
@@ -185,11 +232,12 @@ fn configured(
         .map_err(|error| failed(&source.name, "configure", &error))?;
     let world =
         PolicyWorld::new(&mut store, &instance).map_err(|error| wrong_type(&source.name, error))?;
-    let Configuration { settings, assets } = configuration;
-    let result = world.call_configure(&mut store, settings, assets);
-    log::forward(&source.name, &store.data_mut().log.take());
+    let Configuration { settings, assets } = configuration(source);
+    let result = world.call_configure(&mut store, &settings, &assets);
+    let lines = store.data_mut().log.take();
+    log::forward(&source.name, &lines);
     match result {
-        Ok(Ok(())) => Ok((store, instance)),
+        Ok(Ok(())) => Ok((store, instance, lines)),
         Ok(Err(detail)) => Err(LoadError::Configure {
             policy: source.name.clone(),
             detail: printable(&detail, MAXIMUM_DETAIL_BYTES),
@@ -238,11 +286,13 @@ pub(crate) fn foreseen(component: &[u8]) -> Preparation {
     }
 }
 
-fn wit_assets(assets: &[Asset]) -> Vec<handshakes::Asset> {
-    assets
-        .iter()
-        .map(|asset| handshakes::Asset { name: asset.name.clone(), content: asset.content.clone() })
-        .collect()
+fn configuration(source: &PolicySource) -> Configuration {
+    let assets = source.assets.iter();
+    let assets = assets.map(|asset| handshakes::Asset {
+        name: asset.name.clone(),
+        content: asset.content.clone(),
+    });
+    Configuration { settings: source.settings.clone(), assets: assets.collect() }
 }
 
 fn loading_store(engine: &wasmtime::Engine, limits: &PolicyLimits) -> Store<CallState> {

@@ -12,7 +12,6 @@ use wasmtime::Trap;
 use crate::bindings::handshakes;
 use crate::engine::Engine;
 use crate::error::LoadError;
-use crate::instances::Instances;
 use crate::limits::PolicyLimits;
 use crate::load::{self, Description, Loaded, PolicySource, Preparation};
 use crate::log;
@@ -104,10 +103,7 @@ impl Policy {
     /// How it comes by its configured state at each evaluation.
     #[must_use]
     pub fn preparation(&self) -> Preparation {
-        match self.loaded.instances {
-            Instances::Snapshot(_) => Preparation::Snapshot,
-            Instances::ReadyAhead(_) => Preparation::ReadyAhead,
-        }
+        self.loaded.instances.preparation()
     }
 
     pub(crate) fn engine(&self) -> &Engine {

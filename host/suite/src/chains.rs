@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use portcullis_config::{MEBIBYTE, Mistake, load_chain};
 use portcullis_engine::with_causes;
-use portcullis_engine::{Chain, Engine, EngineOptions, Metering, NotConfigured};
+use portcullis_engine::{Chain, CompileCache, Engine, EngineOptions, Metering, NotConfigured};
 use serde_json::Value;
 
 use crate::case::Case;
@@ -26,8 +26,13 @@ pub(crate) struct Loaded {
 
 impl Chains {
     /// Loads what the cases need, on every core. Deadlines are kept by fuel, so that they are the same everywhere.
-    pub(crate) fn load(suite: &Suite, cases: &[&Case], plugins: &Path) -> Result<Self, Mistake> {
-        let engine = Engine::new(options(suite))
+    pub(crate) fn load(
+        suite: &Suite,
+        cases: &[&Case],
+        plugins: &Path,
+        cache: Option<&CompileCache>,
+    ) -> Result<Self, Mistake> {
+        let engine = Engine::with_cache(options(suite), cache.cloned())
             .map_err(|error| Mistake::file(suite.path(), &with_causes(&error)))?;
         let variants: BTreeSet<&Option<String>> = cases.iter().map(|case| &case.variant).collect();
         let variants: Vec<&Option<String>> = variants.into_iter().collect();

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use portcullis_config::Mistake;
+use portcullis_engine::CompileCache;
 
 use crate::case::{Case, Outcome};
 use crate::chains::{Chains, in_parallel};
@@ -28,12 +29,17 @@ impl Run {
     }
 }
 
-/// Runs some cases of a suite: loads each chain that they need once, and asks it about each case, on every core.
+/// Runs some cases of a suite, with what was compiled before in the cache if there is one: loads each chain that they need once, and asks it about each case, on every core.
 ///
 /// # Errors
 /// When a chain does not load.
-pub fn run(suite: &Suite, cases: &[&Case], plugins: &Path) -> Result<Run, Mistake> {
-    let chains = Chains::load(suite, cases, plugins)?;
+pub fn run(
+    suite: &Suite,
+    cases: &[&Case],
+    plugins: &Path,
+    cache: Option<&CompileCache>,
+) -> Result<Run, Mistake> {
+    let chains = Chains::load(suite, cases, plugins, cache)?;
     let asked: Vec<_> = cases.iter().filter_map(|case| Some((*case, chains.of(case)?))).collect();
     let outcomes = in_parallel(&asked, |(case, loaded)| case.run(&loaded.chain));
     let mut coverage = Coverage::default();

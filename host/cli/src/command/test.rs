@@ -9,6 +9,7 @@ use portcullis_suite::{Case, Coverage, PolicyCoverage, Run, Suite, find_suites, 
 use serde::Serialize;
 
 use crate::arguments::{OutputFormat, Test};
+use crate::cache;
 use crate::exit::Exit;
 use crate::report;
 
@@ -36,14 +37,14 @@ pub(crate) fn test(arguments: &Test, format: OutputFormat) -> anyhow::Result<Exi
 /// Runs the suites.
 fn once(arguments: &Test, paths: &[PathBuf], format: OutputFormat) -> anyhow::Result<Exit> {
     let suites = paths.iter().map(|path| Suite::read(path)).collect::<Result<Vec<_>, _>>()?;
-    let mut runs = Vec::new();
+    let (cache, mut runs) = (cache::of_user(), Vec::new());
     for suite in &suites {
         let cases: Vec<&Case> =
             suite.cases().iter().filter(|case| is_selected(arguments, case)).collect();
         if cases.is_empty() {
             continue;
         }
-        let run = run(suite, &cases, &arguments.plugins)?;
+        let run = run(suite, &cases, &arguments.plugins, cache.as_ref())?;
         if format == OutputFormat::Text {
             report::text(&portcullis_suite::text(&run))?;
         }

@@ -5,6 +5,7 @@ use portcullis_engine::{Engine, EngineOptions, ImportStatus, Inspection, Prepara
 use serde_json::Value;
 
 use crate::arguments::{Format, InspectPolicy};
+use crate::cache;
 use crate::exit::Exit;
 use crate::report::{self, Table, printable};
 use portcullis_engine::with_causes;
@@ -17,7 +18,8 @@ pub(crate) fn inspect(inspect: &InspectPolicy, format: Format) -> anyhow::Result
     let path = &inspect.component;
     let bytes =
         read_bounded(path, MAXIMUM_BYTES).map_err(|problem| Mistake::file(path, &problem))?;
-    let engine = Engine::new(EngineOptions { maximum_decisions: 1, ..EngineOptions::default() })?;
+    let options = EngineOptions { maximum_decisions: 1, ..EngineOptions::default() };
+    let engine = Engine::with_cache(options, cache::of_user())?;
     let name = path.file_stem().unwrap_or_default().to_string_lossy();
     let inspection = portcullis_engine::inspect(&engine, &name, &bytes)
         .map_err(|error| Mistake::file(path, &with_causes(&error)))?;
