@@ -21,7 +21,7 @@ const WORKLOAD_API: &str = "workload-api";
 const COMPONENTIZE_PY: &str = "componentize-py";
 /// What makes components of JavaScript, with either engine.
 const COMPONENTIZE_JS: &str = "componentize-js";
-/// Certificates to test with.
+/// Certificates and schemas to test with.
 const VECTORS: &str = "vectors";
 
 /// The Node that the TypeScript client and its HTTP library need.
@@ -101,6 +101,11 @@ impl Peers {
     /// NIST's Public Key Interoperability Test Suite: a folder of certificates and one of CRLs.
     pub fn pkits(&self) -> PathBuf {
         self.folder.join(VECTORS).join("cryptography_vectors/x509/PKITS_data")
+    }
+
+    /// Where [`Peers::python_mcp_2`] finds the package `kubernetes_validate`.
+    pub fn kubernetes_validate(&self) -> PathBuf {
+        self.folder.join(VECTORS)
     }
 
     /// A Node that is new enough.
