@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use portcullis_engine::{Identity, Rejection, Verdict};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -12,9 +13,10 @@ use tokio::time::{Instant, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
 
 use crate::audit::{AuditRecord, Auditor};
-use crate::connection::{Connection, Service};
+use crate::connection::{Connection, Service, Standing};
 use crate::judge::{Examiner, Judgement};
-use crate::tls::{self, ClientStream, Failure, Handshaker, Negotiated, Progress};
+use crate::live::LiveConnections;
+use crate::tls::{self, ClientStream, Failure, Handshaker, Negotiated, Progress, TlsStream};
 
 /// How long, and for how many bytes, a client that does not come in is listened to.
 const FAREWELL_TIME: Duration = Duration::from_secs(1);
@@ -40,7 +42,7 @@ pub(crate) enum Ending {
 
 /// A complete handshake, which is not yet a client that came in.
 struct Completed {
-    stream: ClientStream,
+    stream: TlsStream,
     negotiated: Negotiated,
     judgement: Option<Judgement>,
 }
@@ -49,6 +51,7 @@ struct Completed {
 pub(crate) struct Attempts {
     pub(crate) handshaker: Handshaker,
     pub(crate) examiner: Arc<Examiner>,
+    pub(crate) live: LiveConnections,
     pub(crate) auditor: Arc<dyn Auditor>,
     pub(crate) permits: Semaphore,
     pub(crate) maximum_handshakes: u32,
@@ -119,7 +122,7 @@ impl Attempts {
 
     /// TLS does not ask again when a session is resumed, so the gate does: about the certificates
     /// stored with the session.
-    fn completed(&self, stream: ClientStream, progress: &Progress) -> Completed {
+    fn completed(&self, stream: TlsStream, progress: &Progress) -> Completed {
         let negotiated = tls::negotiated(&stream);
         let judgement = if negotiated.resumed {
             let certificates = tls::peer_certificates(&stream);
@@ -144,10 +147,33 @@ impl Attempts {
         self.audit(arrival, progress, Some(&negotiated), judgement.as_ref(), &ending);
         match (ending, judgement) {
             (Ending::Accepted(identity), Some(judgement)) => {
+                let changes = judgement.changes;
                 let connection = connection(arrival, progress, negotiated, judgement, identity);
-                service.serve(stream, Arc::new(connection), shutdown).await;
+                self.serve(stream, Arc::new(connection), changes, service, shutdown).await;
             }
             _ => say_farewell(stream).await,
+        }
+    }
+
+    /// Serves a client until it leaves, or until it is judged again and may not stay.
+    async fn serve<S: Service>(
+        &self,
+        stream: TlsStream,
+        connection: Arc<Connection>,
+        changes: u64,
+        service: &S,
+        shutdown: CancellationToken,
+    ) {
+        let held = self.examiner.hold(&connection.standing().decision);
+        let place = self.live.enter(Arc::clone(&connection), changes, held);
+        let stream = ClientStream::new(stream, place.cut.clone());
+        tokio::select! {
+            biased;
+            () = place.cut.cancelled() => {}
+            () = service.serve(stream, Arc::clone(&connection), shutdown) => {}
+        }
+        if place.is_expelled(&connection) {
+            service.expelled(&connection);
         }
     }
 
@@ -202,8 +228,7 @@ fn connection(
         alpn: negotiated.alpn,
         resumed: negotiated.resumed,
         certificates: judgement.certificates,
-        identity,
-        decision: judgement.decision,
+        standing: ArcSwap::from_pointee(Standing { identity, decision: judgement.decision }),
     }
 }
 

@@ -1,5 +1,7 @@
 //! One record for each client that arrives: who it was, and how that ended.
 
+mod closed;
+
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -7,6 +9,7 @@ use data_encoding::HEXLOWER;
 use portcullis_engine::{Certificate, Outcome, PolicyReport, Timestamp};
 use serde::Serialize;
 
+pub use self::closed::ClosedRecord;
 use crate::attempt::{Arrival, Ending};
 use crate::judge::Judgement;
 use crate::tls::{Negotiated, Progress, TlsVersion};
@@ -14,12 +17,19 @@ use crate::tls::{Negotiated, Progress, TlsVersion};
 /// The longest text taken from a client or a policy, in characters.
 const MAXIMUM_TEXT: usize = 512;
 
-/// Receives the record of each attempt, once its outcome is certain and before a byte is served.
+/// Receives the record of each attempt, once its outcome is certain and before a byte is served; and of each connection that
+/// is closed later, since its client, judged again, is not accepted any more.
 ///
-/// Called on the connection's own task: hand the record on rather than wait for a disk.
+/// Called on the connection's own task, or on the one thread that judges again: hand the record on rather than wait for a
+/// disk.
 pub trait Auditor: Send + Sync + 'static {
-    /// Takes one record.
+    /// Takes the record of an attempt.
     fn record(&self, record: &AuditRecord);
+
+    /// Takes the record of a connection that is closed next. Default: it is left out.
+    fn closed(&self, record: &ClosedRecord) {
+        let _ = record;
+    }
 }
 
 impl<F: Fn(&AuditRecord) + Send + Sync + 'static> Auditor for F {
@@ -150,6 +160,10 @@ impl Auditor for TracingAuditor {
             elapsed_us = record.elapsed_us,
             "client {}", record.verdict.as_str(),
         );
+    }
+
+    fn closed(&self, record: &ClosedRecord) {
+        record.trace();
     }
 }
 

@@ -21,6 +21,17 @@ pub enum GateError {
         /// The system's reason.
         source: io::Error,
     },
+    /// A percentage is none.
+    #[error("`{option}` is {value}: give 1 to 100")]
+    Percent {
+        /// The option's name in the configuration.
+        option: &'static str,
+        /// What it is.
+        value: u32,
+    },
+    /// A thread of the gate's own did not start.
+    #[error("cannot start the thread that judges clients again")]
+    Thread(#[source] io::Error),
     /// The TLS library refuses the set-up.
     #[error("the TLS set-up is refused: {0}")]
     Tls(String),

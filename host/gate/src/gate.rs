@@ -12,12 +12,14 @@ use tokio::sync::Semaphore;
 use tokio::task::{JoinError, JoinSet};
 use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
 
 use crate::attempt::{Arrival, Attempts};
 use crate::audit::Auditor;
 use crate::connection::Service;
 use crate::error::GateError;
 use crate::judge::{Examiner, Judge, JudgeSwap};
+use crate::live::{LiveConnections, Worker};
 use crate::options::GateOptions;
 use crate::tls::{Failure, Handshaker, ServerIdentity};
 
@@ -33,6 +35,7 @@ pub struct Gate {
     attempts: Arc<Attempts>,
     places: Arc<Semaphore>,
     options: GateOptions,
+    _rejudges: Worker,
 }
 
 /// How a gate's run ended.
@@ -79,7 +82,10 @@ impl Gate {
     ) -> Result<Self, GateError> {
         options.check()?;
         let identity = Arc::new(ArcSwap::from_pointee(identity));
-        let examiner = Arc::new(Examiner::new(judge, clock.clone()));
+        let live = LiveConnections::new(&options, clock.clone(), Arc::clone(&auditor));
+        let examiner = Arc::new(Examiner::new(judge, clock.clone(), live.clone()));
+        let rejudges =
+            Worker::start(live.clone(), Arc::clone(&examiner)).map_err(GateError::Thread)?;
         let attempts = Arc::new(Attempts {
             handshaker: Handshaker::new(
                 &options,
@@ -88,6 +94,7 @@ impl Gate {
                 clock,
             )?,
             examiner,
+            live,
             auditor,
             permits: Semaphore::new(options.maximum_handshakes as usize),
             maximum_handshakes: options.maximum_handshakes,
@@ -97,7 +104,15 @@ impl Gate {
         let cannot_bind = |source| GateError::Bind { address: options.address, source };
         let listener = TcpListener::bind(options.address).await.map_err(cannot_bind)?;
         let local_address = listener.local_addr().map_err(cannot_bind)?;
-        Ok(Self { listener, local_address, identity, attempts, places, options })
+        Ok(Self {
+            listener,
+            local_address,
+            identity,
+            attempts,
+            places,
+            options,
+            _rejudges: rejudges,
+        })
     }
 
     /// Where the gate listens; tells the port when the options left it open.
@@ -118,11 +133,18 @@ impl Gate {
         self.attempts.examiner.swap()
     }
 
+    /// The connections whose clients came in: the handle that has them judged again.
+    #[must_use]
+    pub fn live(&self) -> LiveConnections {
+        self.attempts.live.clone()
+    }
+
     /// Lets clients in until `shutdown` is cancelled; then waits for those that are inside.
     ///
     /// Dropping this future closes all connections at once.
     pub async fn run<S: Service>(self, service: S, shutdown: CancellationToken) -> Ended {
         let service = Arc::new(service);
+        let _clock = AbortOnDropHandle::new(tokio::spawn(self.live().watch_clock()));
         let mut connections = JoinSet::new();
         let mut arrived = 0;
         let mut wait = Wait::default();

@@ -25,6 +25,13 @@ pub struct GateOptions {
     pub shutdown_timeout: Duration,
     /// Whether a client may resume a session. Default: off.
     pub resumption: Resumption,
+    /// How long a client may stay whose verdict may be another one now: one that could not be judged again within it is
+    /// closed. Default: 10 s.
+    pub rejudge_timeout: Duration,
+    /// How much of the machine's processors judging clients again may take, in percent, 1 to 100, and of one processor at
+    /// most. Those whom a change certainly concerns do not wait for it, and for the others it is no bound any more once
+    /// half of `rejudge_timeout` is over. Default: 10.
+    pub rejudge_cpu_percent: u32,
 }
 
 /// Whether a client may resume a session (RFC 8446, 2.2; RFC 5246, 7.3).
@@ -50,6 +57,8 @@ impl Default for GateOptions {
             handshake_timeout: Duration::from_secs(10),
             shutdown_timeout: Duration::from_secs(30),
             resumption: Resumption::Off,
+            rejudge_timeout: Duration::from_secs(10),
+            rejudge_cpu_percent: 10,
         }
     }
 }
@@ -61,9 +70,16 @@ impl GateOptions {
             ("maximum-connections", self.maximum_connections == 0),
             ("maximum-handshakes", self.maximum_handshakes == 0),
             ("handshake-timeout", self.handshake_timeout.is_zero()),
+            ("rejudge-timeout", self.rejudge_timeout.is_zero()),
         ];
         if let Some((option, _)) = bounds.into_iter().find(|(_, is_zero)| *is_zero) {
             return Err(GateError::Zero { option });
+        }
+        if !(1..=100).contains(&self.rejudge_cpu_percent) {
+            return Err(GateError::Percent {
+                option: "rejudge-cpu-percent",
+                value: self.rejudge_cpu_percent,
+            });
         }
         match self.alpn.iter().find(|name| name.is_empty() || name.len() > 255) {
             Some(name) => Err(GateError::Alpn { name: name.clone() }),
@@ -86,6 +102,14 @@ mod tests {
         let options = GateOptions { maximum_handshakes: 0, ..GateOptions::default() };
         let error = options.check().expect_err("zero is refused").to_string();
         assert_eq!(error, "`maximum-handshakes` is 0, which lets nobody in: give at least 1");
+    }
+
+    #[test]
+    fn a_percentage_of_nothing_or_of_more_than_all_is_refused() {
+        for rejudge_cpu_percent in [0, 101] {
+            let options = GateOptions { rejudge_cpu_percent, ..GateOptions::default() };
+            assert!(matches!(options.check(), Err(GateError::Percent { .. })));
+        }
     }
 
     #[test]

@@ -3,6 +3,7 @@
 mod alert;
 mod failure;
 mod identity;
+mod stream;
 mod verifier;
 
 use std::net::SocketAddr;
@@ -26,13 +27,14 @@ use tokio_rustls::LazyConfigAcceptor;
 pub use alert::alert_for;
 pub(crate) use failure::Failure;
 pub use identity::ServerIdentity;
+pub use stream::ClientStream;
 
 use crate::error::GateError;
 use crate::judge::{Examiner, Judgement};
 use crate::options::{GateOptions, Resumption};
 
-/// A client's connection after the handshake.
-pub type ClientStream = tokio_rustls::server::TlsStream<TcpStream>;
+/// A client's connection after the handshake, as the library has it.
+pub(crate) type TlsStream = tokio_rustls::server::TlsStream<TcpStream>;
 
 /// Sessions kept for resumption; the oldest goes first. One holds the client's certificates,
 /// which rustls bounds at 64 KiB in all.
@@ -144,7 +146,7 @@ impl Handshaker {
         &self,
         tcp: TcpStream,
         progress: &Arc<Progress>,
-    ) -> Result<ClientStream, Failure> {
+    ) -> Result<TlsStream, Failure> {
         let mut acceptor = LazyConfigAcceptor::new(Acceptor::default(), tcp);
         let start = match (&mut acceptor).await {
             Ok(start) => start,
@@ -205,7 +207,7 @@ fn is_tls13(suite: CipherSuite) -> bool {
 }
 
 /// What a complete handshake agreed on.
-pub(crate) fn negotiated(stream: &ClientStream) -> Negotiated {
+pub(crate) fn negotiated(stream: &TlsStream) -> Negotiated {
     let (_, tls) = stream.get_ref();
     Negotiated {
         version: match tls.protocol_version() {
@@ -222,7 +224,7 @@ pub(crate) fn negotiated(stream: &ClientStream) -> Negotiated {
 }
 
 /// The certificates of a complete handshake: those stored with the session when it was resumed.
-pub(crate) fn peer_certificates(stream: &ClientStream) -> Vec<&[u8]> {
+pub(crate) fn peer_certificates(stream: &TlsStream) -> Vec<&[u8]> {
     let (_, tls) = stream.get_ref();
     tls.peer_certificates().unwrap_or_default().iter().map(AsRef::as_ref).collect()
 }

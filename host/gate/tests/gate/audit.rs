@@ -29,8 +29,8 @@ async fn an_accepted_client_is_described() {
         assert_eq!(connection.peer_address, record.peer_address);
         assert_eq!(connection.tls_version, expected);
         assert_eq!(connection.certificates.len(), 1);
-        assert_eq!(connection.identity.principal.as_deref(), Some("good"));
-        assert!(connection.decision.is_accepted() && !connection.resumed);
+        assert_eq!(connection.standing().identity.principal.as_deref(), Some("good"));
+        assert!(connection.standing().decision.is_accepted() && !connection.resumed);
     }
 }
 

@@ -6,6 +6,7 @@ mod audit;
 mod failures;
 mod identity;
 mod limits;
+mod rejudged;
 mod resumption;
 mod shutdown;
 mod support;

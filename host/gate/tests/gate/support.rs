@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use portcullis_engine::{Clock, Decision, Handshake, Identity, Rejection, Verdict};
 use portcullis_gate::{
-    AuditRecord, ClientStream, Connection, Ended, Gate, GateOptions, IdentitySwap, Judge,
-    ServerIdentity, Service,
+    AuditRecord, Auditor, ClientStream, ClosedRecord, Connection, Ended, Gate, GateOptions,
+    IdentitySwap, Judge, JudgeSwap, LiveConnections, ServerIdentity, Service,
 };
 use rustls::client::ResolvesClientCert;
 use rustls::sign::CertifiedKey;
@@ -103,8 +103,27 @@ pub(crate) struct Running {
     pub(crate) shutdown: CancellationToken,
     pub(crate) ended: JoinHandle<Ended>,
     pub(crate) identity: IdentitySwap,
+    pub(crate) judge: JudgeSwap,
+    pub(crate) live: LiveConnections,
     server: Credentials,
     records: mpsc::UnboundedReceiver<AuditRecord>,
+    closed: mpsc::UnboundedReceiver<ClosedRecord>,
+}
+
+/// Hands all records on to the test.
+struct Recorder {
+    records: mpsc::UnboundedSender<AuditRecord>,
+    closed: mpsc::UnboundedSender<ClosedRecord>,
+}
+
+impl Auditor for Recorder {
+    fn record(&self, record: &AuditRecord) {
+        let _ = self.records.send(record.clone());
+    }
+
+    fn closed(&self, record: &ClosedRecord) {
+        let _ = self.closed.send(record.clone());
+    }
 }
 
 impl Running {
@@ -122,35 +141,46 @@ impl Running {
         judge: impl Judge,
         service: impl Service,
     ) -> Self {
+        Self::start_by(Clock::system(), options, judge, service).await
+    }
+
+    pub(crate) async fn start_by(
+        clock: Clock,
+        options: GateOptions,
+        judge: impl Judge,
+        service: impl Service,
+    ) -> Self {
         let server = Credentials::new("server");
-        let (sender, records) = mpsc::unbounded_channel();
-        let auditor = move |record: &AuditRecord| {
-            let _ = sender.send(record.clone());
-        };
+        let (all, records) = mpsc::unbounded_channel();
+        let (those_closed, closed) = mpsc::unbounded_channel();
+        let auditor = Recorder { records: all, closed: those_closed };
         let options = GateOptions { address: SocketAddr::from(([127, 0, 0, 1], 0)), ..options };
-        let gate = Gate::bind(
-            options,
-            server.identity(),
-            Arc::new(judge),
-            Clock::system(),
-            Arc::new(auditor),
-        )
-        .await
-        .expect("a gate");
+        let gate =
+            Gate::bind(options, server.identity(), Arc::new(judge), clock, Arc::new(auditor))
+                .await
+                .expect("a gate");
         let shutdown = CancellationToken::new();
         Self {
             address: gate.local_address(),
             identity: gate.identity_swap(),
+            judge: gate.judge_swap(),
+            live: gate.live(),
             ended: tokio::spawn(gate.run(service, shutdown.clone())),
             shutdown,
             server,
             records,
+            closed,
         }
     }
 
     /// The next attempt to have ended.
     pub(crate) async fn record(&mut self) -> AuditRecord {
         self.records.recv().await.expect("a record")
+    }
+
+    /// The next connection to have been closed since its client may not stay.
+    pub(crate) async fn closed(&mut self) -> ClosedRecord {
+        self.closed.recv().await.expect("a record")
     }
 
     pub(crate) async fn tcp(&self) -> TcpStream {
