@@ -9,6 +9,7 @@ use bytes::Bytes;
 use http::request::Parts;
 use http::{Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Full};
+use rmcp::transport::streamable_http_server::session::SessionManager as _;
 use rmcp::transport::streamable_http_server::session::local::LocalSessionManager;
 use rmcp::transport::{StreamableHttpServerConfig, StreamableHttpService};
 use tokio_util::sync::CancellationToken;
@@ -18,7 +19,7 @@ use self::whoami::WhoAmI;
 use crate::caller::Caller;
 use crate::options::{Options, SessionLimits};
 use crate::reply::{self, Body};
-use crate::sessions::SESSION_ID;
+use crate::sessions::{Owner, SESSION_ID};
 
 /// The built-in server, in both protocol eras: with sessions for clients that initialize one, and without.
 pub(crate) struct BuiltIn {
@@ -43,6 +44,18 @@ impl BuiltIn {
         let service =
             StreamableHttpService::new(|| Ok(WhoAmI::new()), Arc::clone(&sessions), config);
         Self { service, sessions, owners: Owners::new(limits) }
+    }
+
+    /// Ends a client's sessions, once the future is driven; from now on they are nobody's.
+    pub(crate) fn end_sessions_of(&self, client: &Owner) -> impl Future<Output = ()> + use<> {
+        let (ids, manager) = (self.owners.remove_all_of(client), Arc::clone(&self.sessions));
+        async move {
+            for id in ids {
+                if let Err(error) = manager.close_session(&id).await {
+                    tracing::debug!(%error, "a session of the built-in server was closed already");
+                }
+            }
+        }
     }
 
     /// Answers one request of an accepted client.

@@ -1,9 +1,9 @@
 //! What the gate hands over: the one file that knows the gate and the engine.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use portcullis_engine::{Certificate, Outcome, PolicyReport};
-use portcullis_gate::{ClientStream, Connection, Service};
+use portcullis_gate::{ClientStream, Connection, Service, Standing};
 use tokio_util::sync::CancellationToken;
 
 use crate::caller::{Caller, CertificateFacts, PolicyFacts};
@@ -16,10 +16,43 @@ impl Service for McpService {
         connection: Arc<Connection>,
         shutdown: CancellationToken,
     ) {
-        let Some(caller) = Caller::of(&connection) else {
+        let Some(callers) = Callers::of(&connection) else {
             return tracing::error!(conn.id = connection.id, "a connection without a certificate");
         };
-        self.serve_connection(stream, Arc::new(caller), shutdown).await;
+        self.serve_callers(stream, || callers.current(), shutdown).await;
+    }
+
+    fn expelled(&self, connection: &Connection) {
+        if let Some(leaf) = connection.certificates.first() {
+            self.end_sessions_of(leaf.sha256());
+        }
+    }
+}
+
+/// The caller of each request on a connection: a client that is judged again may have other attributes from then on.
+struct Callers {
+    connection: Arc<Connection>,
+    /// As of the last request.
+    last: Mutex<(Arc<Standing>, Arc<Caller>)>,
+}
+
+impl Callers {
+    fn of(connection: &Arc<Connection>) -> Option<Self> {
+        let standing = connection.standing();
+        let caller = Caller::with(connection, &standing)?;
+        let last = Mutex::new((standing, Arc::new(caller)));
+        Some(Self { connection: Arc::clone(connection), last })
+    }
+
+    fn current(&self) -> Arc<Caller> {
+        let standing = self.connection.standing();
+        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        if !Arc::ptr_eq(&last.0, &standing)
+            && let Some(caller) = Caller::with(&self.connection, &standing)
+        {
+            *last = (standing, Arc::new(caller));
+        }
+        Arc::clone(&last.1)
     }
 }
 
@@ -27,8 +60,12 @@ impl Caller {
     /// The client at the other end. None without a certificate, which a gate never hands over.
     #[must_use]
     pub fn of(connection: &Connection) -> Option<Self> {
+        Self::with(connection, &connection.standing())
+    }
+
+    fn with(connection: &Connection, standing: &Standing) -> Option<Self> {
         let leaf = connection.certificates.first()?;
-        let identity = &connection.identity;
+        let identity = &standing.identity;
         let attributes = identity.attributes.iter();
         Some(Self {
             connection: connection.id,
@@ -40,7 +77,7 @@ impl Caller {
                 .iter()
                 .map(|known| known.der().to_vec())
                 .collect(),
-            policies: connection.decision.policies.iter().map(PolicyFacts::from).collect(),
+            policies: standing.decision.policies.iter().map(PolicyFacts::from).collect(),
         })
     }
 }

@@ -118,13 +118,25 @@ impl McpService {
     ) where
         IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
+        self.serve_callers(io, || Arc::clone(&caller), shutdown).await;
+    }
+
+    /// As [`Self::serve_connection`], with a caller that is asked for at each request.
+    pub(crate) async fn serve_callers<IO>(
+        &self,
+        io: IO,
+        caller: impl Fn() -> Arc<Caller>,
+        shutdown: CancellationToken,
+    ) where
+        IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
         let asked = Arc::new(AtomicBool::new(false));
         let in_force = self.0.in_force.load_full();
         let options = &in_force.options;
         let unread = Unread::new(options.write_timeout);
         let service = service_fn(|request: Request<Incoming>| {
             asked.store(true, Ordering::Relaxed);
-            let (service, caller) = (Arc::clone(&self.0), Arc::clone(&caller));
+            let (service, caller) = (Arc::clone(&self.0), caller());
             let (shutdown, unread) = (shutdown.clone(), Arc::clone(&unread));
             let watched = request.version() == Version::HTTP_2;
             async move {
@@ -161,6 +173,19 @@ impl McpService {
         if let Err(error) = end {
             tracing::debug!(%error, "an HTTP connection ended");
         }
+    }
+
+    /// Ends the sessions that belong to a certificate, by its SHA-256: their processes, and with their servers.
+    ///
+    /// Must be called within a tokio runtime.
+    pub fn end_sessions_of(&self, certificate: &[u8; 32]) {
+        for endpoint in self.0.servers.values() {
+            match endpoint {
+                Endpoint::Http(endpoint) => endpoint.end_sessions_of(certificate),
+                Endpoint::Stdio(endpoint) => endpoint.end_sessions_of(certificate),
+            }
+        }
+        self.0.tasks.spawn(self.0.built_in.end_sessions_of(certificate));
     }
 
     /// Ends all sessions, and waits until their processes are gone.

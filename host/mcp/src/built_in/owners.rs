@@ -59,6 +59,12 @@ impl Owners {
         stays
     }
 
+    /// Forgets a client's sessions, and gives them to be closed.
+    pub(super) fn remove_all_of(&self, client: &Owner) -> Vec<SessionId> {
+        let mut known = self.known();
+        known.sessions.extract_if(|_, opened| opened.owner == *client).map(|(id, _)| id).collect()
+    }
+
     /// The SDK closes sessions on its own, and does not tell.
     async fn forget_closed(&self, manager: &LocalSessionManager) {
         let opened = self.known().opened;

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::{Claimed, Owner};
+use super::{Claim, Claimed, Owner};
 
 /// Sessions by their id.
 #[derive(Debug)]
@@ -73,6 +73,13 @@ impl<S: Claimed> Table<S> {
         }
     }
 
+    /// Ends a client's sessions. Whoever keeps them forgets them.
+    pub(crate) fn end_all_of(&self, client: &Owner) {
+        let sessions = self.sessions();
+        let claims = sessions.values().map(|session| session.claim());
+        claims.filter(|claim| claim.owner == *client).for_each(Claim::end);
+    }
+
     /// Forgets a session that is gone.
     pub(crate) fn remove(&self, id: &str) {
         self.sessions().remove(id);
@@ -89,7 +96,6 @@ mod tests {
     use tokio_util::sync::CancellationToken;
 
     use super::*;
-    use crate::sessions::Claim;
 
     const ROOM: Room = Room { for_all: 9, for_one_client: 2 };
 
@@ -139,6 +145,17 @@ mod tests {
         let _also = one.usage.enter();
         assert_eq!(table.insert(two, ROOM), Err(NotTaken::Full), "both are in use");
         drop(in_use);
+    }
+
+    #[tokio::test]
+    async fn all_sessions_of_one_client_end_and_no_others() {
+        let table = Table::default();
+        let sessions = [session("a", 1), session("b", 2), session("c", 1)];
+        for known in &sessions {
+            table.insert(Arc::clone(known), ROOM).unwrap();
+        }
+        table.end_all_of(&[1; 32]);
+        assert_eq!(sessions.map(|known| known.is_over()), [true, false, true]);
     }
 
     #[tokio::test]

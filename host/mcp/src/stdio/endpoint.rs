@@ -74,6 +74,11 @@ impl Endpoint {
         answer.unwrap_or_else(|refusal| refusal)
     }
 
+    /// Ends a client's sessions.
+    pub(crate) fn end_sessions_of(&self, client: &Owner) {
+        self.sessions.end_all_of(client);
+    }
+
     async fn post(&self, caller: &Caller, headers: &HeaderMap, body: Bytes) -> Answer {
         if !(accepts(headers, "application/json") && accepts(headers, "text/event-stream")) {
             let text = "a client must accept both application/json and text/event-stream";

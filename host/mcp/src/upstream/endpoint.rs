@@ -66,6 +66,11 @@ impl Endpoint {
         }
     }
 
+    /// Ends a client's sessions.
+    pub(crate) fn end_sessions_of(&self, client: &Owner) {
+        self.sessions.end_all_of(client);
+    }
+
     async fn forward(
         &self,
         caller: &Caller,
