@@ -16,12 +16,12 @@ use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use portcullis_alerts::Alerts;
 use portcullis_engine::Clock;
-use portcullis_gate::{AuditRecord, Auditor, TracingAuditor};
+use portcullis_gate::{AuditRecord, Auditor, ClosedRecord, LiveConnections, TracingAuditor};
 use portcullis_mcp::{RequestAuditor, RequestOutcome, RequestRecord, TracingRequestAuditor};
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet, EncodeMetric as _, text};
 use prometheus_client::metrics::MetricType;
-use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::counter::{ConstCounter, Counter};
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::{Registry, Unit};
@@ -73,6 +73,10 @@ impl Auditor for Clients {
         TracingAuditor.record(record);
         expiry::client(&self.alerts, record);
     }
+
+    fn closed(&self, record: &ClosedRecord) {
+        TracingAuditor.closed(record);
+    }
 }
 
 /// Counts requests, and writes each to the log.
@@ -119,6 +123,7 @@ pub(crate) async fn serve(
     address: SocketAddr,
     clients: &Clients,
     requests: &Requests,
+    live: LiveConnections,
     sources: Sources,
     keepers: &Keepers,
 ) -> anyhow::Result<SocketAddr> {
@@ -126,6 +131,7 @@ pub(crate) async fn serve(
     registry.register("clients", "Clients that arrived, by how that ended", clients.ended.clone());
     registry.register_collector(Box::new(AlertMetrics(clients.alerts.clone())));
     registry.register("requests", "Requests of clients, by how they ended", requests.0.clone());
+    registry.register_collector(Box::new(Live(live)));
     registry.register_collector(Box::new(Revocation { sources, clock: Clock::system() }));
     if let Some(recorder) = &keepers.recorder {
         registry.register_collector(Box::new(RecordingMetrics(Arc::clone(recorder))));
@@ -185,6 +191,37 @@ fn metrics_page(registry: &Registry) -> Result<(&'static str, Bytes), StatusCode
     match text::encode(&mut page, registry) {
         Ok(()) => Ok((OPEN_METRICS, Bytes::from(page))),
         Err(fmt::Error) => Err(StatusCode::INTERNAL_SERVER_ERROR),
+    }
+}
+
+/// The clients that are inside, read at each scrape.
+struct Live(LiveConnections);
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Rejudged {
+    cause: &'static str,
+    result: &'static str,
+}
+
+impl fmt::Debug for Live {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Live")
+    }
+}
+
+impl Collector for Live {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
+        let count = ConstGauge::new(i64::try_from(self.0.count()).unwrap_or(i64::MAX));
+        let help = "Connections whose clients came in and are still there";
+        let metric = encoder.encode_descriptor("connections", help, None, MetricType::Gauge)?;
+        count.encode(metric)?;
+        let help = "Clients judged again while they were inside, by why and what came of it";
+        let mut family = encoder.encode_descriptor("rejudged", help, None, MetricType::Counter)?;
+        for (cause, result, count) in self.0.rejudged() {
+            let labels = Rejudged { cause: cause.as_str(), result: result.as_str() };
+            ConstCounter::new(count).encode(family.encode_family(&labels)?)?;
+        }
+        Ok(())
     }
 }
 

@@ -14,6 +14,7 @@ use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::counter::ConstCounter;
 
 use crate::config::ConfigFile;
+use crate::revocation::{self, Impatient, Sources};
 use portcullis_config::Mistake;
 use portcullis_engine::with_causes;
 
@@ -125,15 +126,17 @@ pub(crate) struct Keepers {
 pub(crate) struct KeptJudge {
     chain: Chain,
     policies: Arc<[PolicyIdentity]>,
-    revocation: Arc<dyn Revocation>,
+    revocation: Sources,
+    impatient: Arc<dyn Revocation>,
     keepers: Keepers,
 }
 
 impl KeptJudge {
     /// `revocation` is what the chain was made with.
-    pub(crate) fn new(chain: Chain, revocation: Arc<dyn Revocation>, keepers: Keepers) -> Self {
+    pub(crate) fn new(chain: Chain, revocation: Sources, keepers: Keepers) -> Self {
         let policies = identities(&chain);
-        Self { chain, policies, revocation, keepers }
+        let impatient = Arc::new(Impatient(Arc::new(revocation.clone())));
+        Self { chain, policies, revocation, impatient, keepers }
     }
 
     fn keep(&self, mut record: Record) {
@@ -156,11 +159,21 @@ impl Judge for KeptJudge {
         if self.keepers.recorder.is_none() && self.keepers.last.is_none() {
             return self.chain.decide(handshake);
         }
-        let answers = Arc::new(AnsweredOnce::new(Arc::clone(&self.revocation)));
+        let answers = Arc::new(AnsweredOnce::new(Arc::new(self.revocation.clone())));
         let asked: Arc<dyn Revocation> = Arc::clone(&answers) as _;
         let decision = self.chain.decide_with(handshake, &asked);
         self.keep(Record::new(handshake, &answers.answers(), &decision));
         decision
+    }
+
+    /// No handshake, and so not recorded.
+    fn decide_again(&self, handshake: &Handshake) -> Decision {
+        self.chain.decide_with(handshake, &self.impatient)
+    }
+
+    fn hold(&self, decision: &Decision) -> Option<Box<dyn Send>> {
+        let watches = revocation::watch(&self.revocation, decision);
+        (!watches.is_empty()).then(|| Box::new(watches) as Box<dyn Send>)
     }
 }
 

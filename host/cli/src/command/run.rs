@@ -14,7 +14,7 @@ use crate::exit::Exit;
 use crate::metrics::{self, Clients, Requests};
 use crate::policies::load_chain;
 use crate::recording::{self, Keepers, KeptJudge, LastHandshake};
-use crate::revocation::{self, Sources, Watching};
+use crate::revocation::{self, Sources};
 use crate::{alerts, expiry, report, signals, wiring};
 
 /// Printed once clients can connect, for whoever started the gate.
@@ -53,7 +53,7 @@ async fn serve(
     let requests = Requests::default();
     let mcp = wiring::mcp(file, &identity, Arc::new(requests.clone()))?;
     let keepers = keepers(file)?;
-    let judge = KeptJudge::new(chain, Arc::new(revocation.clone()), keepers.clone());
+    let judge = KeptJudge::new(chain, revocation.clone(), keepers.clone());
     let shutdown = signals::shutdown()?;
     let alerts = alerts::start(file)?;
     let clients = Clients::new(alerts.clone());
@@ -66,17 +66,18 @@ async fn serve(
     )
     .await?;
     tokio::spawn(expiry::watch(alerts, gate.identity_swap(), revocation.clone()));
+    revocation::follow(&revocation, gate.live());
     let metrics = match &file.config.metrics {
         Some(section) => {
             let address = section.address;
-            let sources = revocation.clone();
-            Some(metrics::serve(address, &clients, &requests, sources, &keepers).await?)
+            let (live, sources) = (gate.live(), revocation);
+            Some(metrics::serve(address, &clients, &requests, live, sources, &keepers).await?)
         }
         None => None,
     };
 
     announce(&gate, mcp.paths(), metrics, format)?;
-    let ended = gate.run(Watching::new(mcp.clone(), revocation), shutdown).await;
+    let ended = gate.run(mcp.clone(), shutdown).await;
     mcp.close().await;
     match ended {
         Ended::Drained => tracing::info!("every connection has ended"),
