@@ -175,6 +175,17 @@ impl Gate {
         self.next_line(|line| line["target"] == "portcullis::request")
     }
 
+    /// The audit line of the next connection that is closed since its client, judged again, may not stay.
+    #[must_use]
+    pub fn next_closed(&self) -> Value {
+        loop {
+            let line = self.lines.recv_timeout(PATIENCE).expect("another line in the log");
+            if line["target"] == "portcullis::audit" && line["cause"].is_string() {
+                return line;
+            }
+        }
+    }
+
     /// The audit line of the next client. A test that counts on the order has its clients come one by one.
     #[must_use]
     pub fn next_audit(&self) -> Value {

@@ -138,6 +138,12 @@ impl Raw {
         }
     }
 
+    /// Reads until the gate closes the connection.
+    pub fn read_to_end(&mut self) {
+        let mut buffer = [0; 16 * 1024];
+        while self.stream.read(&mut buffer).expect("an orderly end, with close_notify") > 0 {}
+    }
+
     /// Reads to the answer to a request of this id, which has to fit on a line.
     pub fn answer(&mut self, id: u64) -> Value {
         loop {

@@ -65,6 +65,8 @@ pub(crate) struct Listen {
     pub(crate) shutdown_timeout_ms: Option<u64>,
     #[serde(default)]
     pub(crate) resumption: ResumptionMode,
+    pub(crate) rejudge_timeout_ms: Option<u64>,
+    pub(crate) rejudge_cpu_percent: Option<u32>,
 }
 
 #[derive(Clone, Copy, Debug, Default, Deserialize)]

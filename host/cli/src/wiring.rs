@@ -29,6 +29,8 @@ pub(crate) fn gate_options(file: &ConfigFile) -> GateOptions {
             ResumptionMode::Off => Resumption::Off,
             ResumptionMode::Rejudged => Resumption::Rejudged,
         },
+        rejudge_timeout: duration(listen.rejudge_timeout_ms, defaults.rejudge_timeout),
+        rejudge_cpu_percent: listen.rejudge_cpu_percent.unwrap_or(defaults.rejudge_cpu_percent),
         ..defaults
     }
 }

@@ -250,7 +250,7 @@ impl LiveConnections {
     fn conclude(
         &self,
         task: &Task,
-        decision: Decision,
+        decision: &Arc<Decision>,
         took: Duration,
         hold: impl FnOnce(&Decision) -> Option<Box<dyn Send>>,
     ) {
@@ -258,11 +258,11 @@ impl LiveConnections {
         if task.wanted.line != Line::Certain {
             state.pace.spent(took, Instant::now());
         }
-        if is_temporary(&decision) {
+        if is_temporary(decision) {
             return state.index.put_off(task);
         }
         drop(state);
-        let rejection = match accepted_again(&task.connection, &decision) {
+        let rejection = match accepted_again(&task.connection, decision) {
             Ok(standing) => return self.keep(task, standing, hold),
             Err(rejection) => rejection,
         };
@@ -271,7 +271,7 @@ impl LiveConnections {
         // It may have left, or have been closed for want of this decision.
         let entry = self.state().index.leave(task.connection.id);
         if let Some(entry) = entry {
-            self.close(&entry, &task.wanted, result, &rejection, Some(&decision));
+            self.close(&entry, &task.wanted, result, &rejection, Some(decision));
         }
     }
 
@@ -353,14 +353,17 @@ fn is_temporary(decision: &Decision) -> bool {
 }
 
 /// A client that would be another one from now on has to come again: what it has opened was opened by the one before.
-fn accepted_again(connection: &Connection, decision: &Decision) -> Result<Standing, Rejection> {
+fn accepted_again(
+    connection: &Connection,
+    decision: &Arc<Decision>,
+) -> Result<Standing, Rejection> {
     let identity = match &decision.verdict {
         Verdict::Accept(identity) => identity.clone(),
         Verdict::Reject(rejection) => return Err(rejection.clone()),
     };
     let before = connection.standing();
     if identity.principal == before.identity.principal {
-        return Ok(Standing { identity: Arc::new(identity), decision: Arc::new(decision.clone()) });
+        return Ok(Standing { identity: Arc::new(identity), decision: Arc::clone(decision) });
     }
     let name = |principal: Option<&String>| {
         principal.map_or_else(|| "nobody".to_owned(), |name| format!("`{name}`"))

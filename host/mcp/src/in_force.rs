@@ -12,6 +12,7 @@ use crate::authorize::{RuleError, Rules};
 use crate::limits::Limits;
 use crate::options::{HttpServer, Options, Server, StdioServer};
 use crate::service::BUILT_IN_NAME;
+use crate::sessions::Owner;
 use crate::{stdio, upstream};
 
 const MAXIMUM_NAME_BYTES: usize = 64;
@@ -108,6 +109,16 @@ impl InForce {
     /// Of the servers, without the built-in one.
     pub(crate) fn names(&self) -> impl Iterator<Item = &String> {
         self.servers.keys()
+    }
+
+    /// Ends one client's sessions.
+    pub(crate) fn end_sessions_of(&self, client: &Owner) {
+        for server in self.servers.values() {
+            match &server.endpoint {
+                Endpoint::Http(endpoint) => endpoint.end_sessions_of(client),
+                Endpoint::Stdio(endpoint) => endpoint.end_sessions_of(client),
+            }
+        }
     }
 
     /// Ends the sessions of every server that `new` has not taken over.

@@ -179,12 +179,7 @@ impl McpService {
     ///
     /// Must be called within a tokio runtime.
     pub fn end_sessions_of(&self, certificate: &[u8; 32]) {
-        for endpoint in self.0.servers.values() {
-            match endpoint {
-                Endpoint::Http(endpoint) => endpoint.end_sessions_of(certificate),
-                Endpoint::Stdio(endpoint) => endpoint.end_sessions_of(certificate),
-            }
-        }
+        self.0.in_force.load().end_sessions_of(certificate);
         self.0.tasks.spawn(self.0.built_in.end_sessions_of(certificate));
     }
 

@@ -8,6 +8,7 @@ use std::time::Duration;
 use portcullis_core::{
     Certificate, CertificateError, Clock, Revocation, RevocationAnswer, RevocationCheck, Timestamp,
 };
+use portcullis_source::{FileSystem, Signal, Source as _, Watch, WatchError};
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject as _;
 use tokio::runtime::Runtime;
@@ -18,7 +19,7 @@ use crate::change::Change;
 use crate::context::{Context, Patience};
 use crate::crl::CrlStore;
 use crate::fetch::Fetcher;
-use crate::ocsp::{OcspStore, Watch};
+use crate::ocsp::{self, OcspStore};
 use crate::options::RevocationOptions;
 use crate::state::{StateDirectory, StateError};
 use crate::status::Status;
@@ -26,6 +27,9 @@ use crate::url::{AllowedHosts, UrlError};
 
 /// How many changes a subscriber may be behind before it is told that it has missed some.
 const CHANGES: usize = 1024;
+
+/// How long to wait after a file of a directory has changed before it is read: whoever writes it has mostly finished then.
+const SETTLING: Duration = Duration::from_millis(50);
 
 /// How often it is looked for what is due.
 const TICK: Duration = Duration::from_secs(1);
@@ -103,9 +107,12 @@ impl RevocationChecker {
             changes: broadcast::Sender::new(CHANGES),
             waiting: Semaphore::new(options.maximum_waiting.min(Semaphore::MAX_PERMITS)),
         });
+        // Before they are read, so that no change is missed.
+        let files = WatchedFiles::new(options.crl.files.clone());
         let crls = Arc::new(CrlStore::new(Arc::clone(&context), options.crl)?);
         let ocsp = Arc::new(OcspStore::new(Arc::clone(&context), options.ocsp, Arc::clone(&crls))?);
         runtime.spawn(keep_fresh(Arc::clone(&context), Arc::clone(&crls), Arc::clone(&ocsp)));
+        runtime.spawn(files.follow(Arc::clone(&context), Arc::clone(&crls)));
         Ok(Self { context, crls, ocsp, places: options.maximum_waiting, runtime: Some(runtime) })
     }
 
@@ -118,7 +125,7 @@ impl RevocationChecker {
 
     /// Keeps the OCSP answer about `subject` fresh while the guard lives, once a policy has asked for it: for the
     /// certificates of live connections.
-    pub fn watch(&self, subject: &Certificate, issuer: &Certificate) -> Watch {
+    pub fn watch(&self, subject: &Certificate, issuer: &Certificate) -> ocsp::Watch {
         self.ocsp.watch(subject, issuer)
     }
 
@@ -221,6 +228,36 @@ async fn keep_fresh(context: Arc<Context>, crls: Arc<CrlStore>, ocsp: Arc<OcspSt
         }
         // Woken or not, the next round looks at everything.
         let _ = tokio::time::timeout(TICK, context.wake.notified()).await;
+    }
+}
+
+/// CRL files, of which it is told that they may have changed.
+struct WatchedFiles {
+    files: Vec<PathBuf>,
+    signal: Signal,
+    watch: Result<Watch, WatchError>,
+}
+
+impl WatchedFiles {
+    fn new(files: Vec<PathBuf>) -> Self {
+        let signal = Signal::default();
+        let watch = FileSystem.watch(&files, &signal);
+        Self { files, signal, watch }
+    }
+
+    /// Has them read as soon as they change. Where they cannot be watched, the time of the next look at them stays.
+    async fn follow(mut self, context: Arc<Context>, crls: Arc<CrlStore>) {
+        while self.watch.is_ok() {
+            self.signal.raised().await;
+            tokio::time::sleep(SETTLING).await;
+            // Anew, since a directory may have been replaced; and before the files are read.
+            self.watch = FileSystem.watch(&self.files, &self.signal);
+            crls.refresh_files();
+            context.wake.notify_one();
+        }
+        if let Err(error) = self.watch {
+            tracing::warn!(%error, "CRL files are not watched, and looked at now and then only");
+        }
     }
 }
 

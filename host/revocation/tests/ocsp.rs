@@ -12,7 +12,7 @@ use common::crl::CrlProfile;
 use common::ocsp::{Answer, good, nonce_of, refusal, revoked, unknown};
 use common::server::{Reply, Request, Server};
 use common::{Fixture, HOUR, NOW, Party, assert_unknown, der, extension, wait_until};
-use portcullis_core::{Certificate, RevocationAnswer, RevocationStatus};
+use portcullis_core::{Certificate, Revocation as _, RevocationAnswer, RevocationStatus};
 use portcullis_revocation::{Nonce, RevocationChecker};
 use rcgen::{CertificateParams, CustomExtension, ExtendedKeyUsagePurpose, KeyUsagePurpose};
 
@@ -381,6 +381,10 @@ fn a_handshake_beyond_the_places_to_wait_does_not_wait() {
     wait_until(&checker, |status| status.waiting == 2);
     assert_unknown(&ask(&checker, &ca.client(&[4]), &ca), "has not answered yet");
     assert_unknown(&ask(&checker, &ca.client(&[5]), &ca), "is being asked 3 times already");
+    // Whoever does not wait may find room in a moment.
+    let answer = checker.check(&ca.client(&[5]), &ca.certificate, "ocsp", NOW);
+    assert_unknown(&answer, "is being asked 3 times already");
+    assert!(answer.pending);
 }
 
 #[test]

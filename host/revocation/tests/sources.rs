@@ -261,6 +261,36 @@ fn a_file_that_changes_is_loaded_again() {
     assert_eq!(status(&checker, &ca.client(&[2]), &ca), RevocationStatus::Revoked);
 }
 
+/// The clock stands still, and so no look at the file is due.
+#[test]
+fn a_file_is_loaded_as_soon_as_it_changes_be_it_replaced_or_written_or_with_its_directory() {
+    let ca = Party::root("CA");
+    let client = ca.client(&[2]);
+    let newer = |age, serials: &[&[u8]]| {
+        CrlProfile { this_update: NOW - age, ..CrlProfile::listing(serials) }.sign(&ca)
+    };
+    let mut fixture = Fixture::new();
+    let home = fixture.path().join("crls");
+    std::fs::create_dir(&home).unwrap();
+    fixture.options.crl.files = vec![fixture.write("crls/clients.crl", newer(50, &[]))];
+    let checker = fixture.start();
+    let mut changes = checker.subscribe();
+    let mut becomes = |wanted| {
+        while status(&checker, &client, &ca) != wanted {
+            changes.blocking_recv().unwrap();
+        }
+    };
+    becomes(RevocationStatus::Good);
+    fixture.write("crls/clients.crl", newer(40, &[&[2]]));
+    becomes(RevocationStatus::Revoked);
+    std::fs::write(home.join("clients.crl"), newer(30, &[])).unwrap();
+    becomes(RevocationStatus::Good);
+    std::fs::rename(&home, fixture.path().join("away")).unwrap();
+    std::fs::create_dir(&home).unwrap();
+    fixture.write("crls/clients.crl", newer(20, &[&[2]]));
+    becomes(RevocationStatus::Revoked);
+}
+
 #[test]
 fn a_file_that_is_missing_or_too_large_is_told() {
     let mut fixture = Fixture::new();

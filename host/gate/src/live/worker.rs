@@ -35,8 +35,8 @@ impl Drop for Worker {
 fn judge(live: &LiveConnections, examiner: &Examiner) {
     while let Some(task) = live.next() {
         let begin = Instant::now();
-        let decision = examiner.examine_again(&task.connection);
-        live.conclude(&task, decision, begin.elapsed(), |decision| examiner.hold(decision));
+        let decision = Arc::new(examiner.examine_again(&task.connection));
+        live.conclude(&task, &decision, begin.elapsed(), |decision| examiner.hold(decision));
     }
 }
 

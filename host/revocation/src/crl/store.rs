@@ -216,8 +216,17 @@ impl CrlStore {
 
     /// Makes every source due.
     pub(crate) fn refresh(&self) {
+        self.refresh_where(|_| true);
+    }
+
+    /// Makes every file due. Those that have not changed are not read.
+    pub(crate) fn refresh_files(&self) {
+        self.refresh_where(|origin| matches!(origin, Origin::File(_)));
+    }
+
+    fn refresh_where(&self, is_due: impl Fn(&Origin) -> bool) {
         let now = self.context.clock.now();
-        for source in self.sources().iter() {
+        for source in self.sources().iter().filter(|source| is_due(&source.origin)) {
             let mut progress = source.progress();
             progress.due = Due::after(now, 0);
             progress.again = progress.loading;

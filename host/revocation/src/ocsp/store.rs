@@ -29,6 +29,21 @@ struct Inner {
     entries: HashMap<Key, Entry>,
     watched: HashMap<Key, usize>,
     responders: Responders,
+    /// Whether somebody was not asked since others were being asked.
+    crowded: bool,
+}
+
+/// Why nobody is asked about a certificate.
+struct NotAsked {
+    why: String,
+    /// Only for as long as others are.
+    crowded: bool,
+}
+
+impl From<String> for NotAsked {
+    fn from(why: String) -> Self {
+        Self { why, crowded: false }
+    }
 }
 
 /// The answers of OCSP responders.
@@ -72,8 +87,10 @@ impl OcspStore {
             let _ = self.ask(&mut inner, key, pair.subject, pair.issuer);
             return answer;
         }
-        if let Err(detail) = self.ask(&mut inner, key, pair.subject, pair.issuer) {
-            return RevocationAnswer::unknown(detail);
+        if let Err(not_asked) = self.ask(&mut inner, key, pair.subject, pair.issuer) {
+            // Who asks again in a moment may find room.
+            let pending = not_asked.crowded && patience == Patience::None;
+            return RevocationAnswer { pending, ..RevocationAnswer::unknown(not_asked.why) };
         }
         if patience == Patience::None {
             return pending();
@@ -98,18 +115,21 @@ impl OcspStore {
         key: Key,
         subject: &Certificate,
         issuer: &Certificate,
-    ) -> Result<(), String> {
+    ) -> Result<(), NotAsked> {
         let now = self.context.clock.now();
         if let Some(entry) = inner.entries.get(&key) {
             if entry.asking {
                 return Ok(());
             }
             if !entry.due.reached(now) {
-                return Err(entry.why_not());
+                return Err(entry.why_not().into());
             }
         }
         let url = self.responder(inner, subject, now)?;
-        inner.responders.has_room(&url, self.options.maximum_in_flight)?;
+        if let Err(why) = inner.responders.has_room(&url, self.options.maximum_in_flight) {
+            inner.crowded = true;
+            return Err(NotAsked { why, crowded: true });
+        }
         if !inner.entries.contains_key(&key) {
             self.make_room(inner, now)?;
             let issuer = inner.intern(issuer);
@@ -269,6 +289,10 @@ impl OcspStore {
         let mut guard = self.inner();
         let inner = &mut *guard;
         inner.responders.end(url, result.as_ref().err(), now, &self.options);
+        if std::mem::take(&mut inner.crowded) {
+            // There is room now for whoever has to be asked about.
+            self.context.wake.notify_one();
+        }
         let Some(entry) = inner.entries.get_mut(&key) else { return };
         let before = entry.statement.map(|statement| statement.revoked_at);
         let answer = entry.note(result, now, &self.options);
@@ -311,7 +335,7 @@ impl OcspStore {
             .map(|(key, entry)| (*key, Arc::clone(&entry.subject), Arc::clone(&entry.issuer)))
             .collect();
         for (key, subject, issuer) in due {
-            // Too many at once are asked at a later tick.
+            // Those for whom there is no room are asked about when another answer has come.
             let _ = self.ask(inner, key, &subject, &issuer);
         }
     }
