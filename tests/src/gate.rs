@@ -22,6 +22,7 @@ const ANY_ADDRESS: &str = "127.0.0.1:0";
 /// The folder for a gate's files, with its own certificate in it: the configuration, assets and clients' keys go here.
 pub struct Setup {
     directory: TempDir,
+    environment: Vec<(String, PathBuf)>,
 }
 
 /// A gate that listens. Ends when dropped.
@@ -49,7 +50,8 @@ impl Setup {
     /// A folder with the certificate of the server and of who signed it.
     #[must_use]
     pub fn new() -> Self {
-        let setup = Self { directory: TempDir::new().expect("a temporary directory") };
+        let directory = TempDir::new().expect("a temporary directory");
+        let setup = Self { directory, environment: Vec::new() };
         let authority: Authority = pki::root("Test servers");
         let server = authority.issue(&pki::server()).expect("a certificate");
         write_public(&setup.ca(), &authority.certificate_pem()).expect("a file");
@@ -74,6 +76,11 @@ impl Setup {
     #[must_use]
     pub fn ca(&self) -> PathBuf {
         self.path("server-ca.pem")
+    }
+
+    /// Sets a variable for the gate.
+    pub fn variable(&mut self, name: &str, value: PathBuf) {
+        self.environment.push((name.to_owned(), value));
     }
 
     /// Writes a file that the configuration names.
@@ -107,6 +114,7 @@ impl Setup {
             .arg("--plugins")
             .arg(plugins)
             .env_remove("PORTCULLIS_LOG")
+            .envs(self.environment.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -175,6 +183,12 @@ impl Gate {
         self.next_line(|line| line["target"] == "portcullis::request")
     }
 
+    /// The next line about loading everything again. Others in between are left out.
+    #[must_use]
+    pub fn next_reload(&self) -> Value {
+        self.next_line(|line| line["target"] == "portcullis::reload")
+    }
+
     /// The audit line of the next connection that is closed since its client, judged again, may not stay.
     #[must_use]
     pub fn next_closed(&self) -> Value {
@@ -184,6 +198,16 @@ impl Gate {
                 return line;
             }
         }
+    }
+
+    /// Asks it to load everything again.
+    pub fn hang_up(&self) {
+        self.signal("-HUP");
+    }
+
+    fn signal(&self, signal: &str) {
+        let told = Command::new("kill").arg(signal).arg(self.child.id().to_string()).status();
+        assert!(told.expect("kill runs").success());
     }
 
     /// The audit line of the next client. A test that counts on the order has its clients come one by one.
@@ -213,8 +237,7 @@ impl Gate {
 impl Gate {
     /// Ends it as an operator does, and waits until it has put everything away. Its files stay.
     pub fn stop(&mut self) {
-        let told = Command::new("kill").arg("-TERM").arg(self.child.id().to_string()).status();
-        assert!(told.expect("kill runs").success());
+        self.signal("-TERM");
         let ended = self.child.wait().expect("a process of ours");
         assert!(ended.success(), "{ended}");
     }

@@ -124,6 +124,13 @@ impl Raw {
         ));
     }
 
+    /// The certificate that the server has shown, once something was read.
+    #[must_use]
+    pub fn server_certificate(&self) -> Vec<u8> {
+        let certificates = self.stream.conn.peer_certificates().expect("a handshake that is over");
+        certificates.first().expect("a certificate").to_vec()
+    }
+
     /// Reads up to and with a text.
     pub fn read_to(&mut self, end: &str) -> String {
         loop {

@@ -29,9 +29,9 @@ const MAXIMUM_SERIES: usize = 1000;
 const MAXIMUM_CLIENT_SERIES: usize = 20;
 
 /// Alerts as the configuration wants them, with what its files have at hand. Needs a Tokio runtime.
-pub(crate) fn start(file: &ConfigFile) -> Result<Alerts, Mistake> {
+pub(crate) fn start(file: &ConfigFile, expiring: Vec<Expiring>) -> Result<Alerts, Mistake> {
     let alerts = Alerts::start(options(file)?, Clock::system());
-    alerts.replace(expiry::FILES, expiry::of_files(file));
+    alerts.replace(expiry::FILES, expiring);
     Ok(alerts)
 }
 

@@ -48,7 +48,7 @@ pub(crate) enum Command {
     Replay(Replay),
 }
 
-#[derive(Args, Debug)]
+#[derive(Args, Clone, Debug)]
 pub(crate) struct Setup {
     /// The configuration
     #[arg(long, short, default_value = "portcullis.toml", value_name = "FILE")]

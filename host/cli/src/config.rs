@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::num::{NonZeroU32, NonZeroUsize};
+use std::num::{NonZeroU32, NonZeroU64, NonZeroUsize};
 use std::ops::Deref;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -42,6 +42,8 @@ pub(crate) struct Config {
     pub(crate) alerts: AlertsSection,
     /// Without the section, no handshake is recorded.
     pub(crate) recording: Option<RecordingSection>,
+    #[serde(default)]
+    pub(crate) reload: ReloadSection,
     #[serde(default)]
     pub(crate) http: HttpSection,
     #[serde(default)]
@@ -141,6 +143,24 @@ pub(crate) struct RecordingSection {
     /// Whether what policies write to their log is recorded as well.
     #[serde(default)]
     pub(crate) log_lines: bool,
+}
+
+/// When everything is loaded again.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub(crate) struct ReloadSection {
+    /// Otherwise on SIGHUP only.
+    pub(crate) automatic: bool,
+    /// For what is not signalled.
+    pub(crate) poll_ms: NonZeroU64,
+    /// Cases that another chain must pass before it is in force.
+    pub(crate) suite: Option<Spanned<PathBuf>>,
+}
+
+impl Default for ReloadSection {
+    fn default() -> Self {
+        Self { automatic: true, poll_ms: NonZeroU64::MIN.saturating_add(4999), suite: None }
+    }
 }
 
 #[derive(Debug, Default, Deserialize)]

@@ -15,7 +15,7 @@ use serde::Deserialize;
 use tokio::time::{MissedTickBehavior, interval};
 
 use crate::config::ConfigFile;
-use crate::revocation::Sources;
+use crate::revocation::{Current, Sources};
 
 /// The group of what is in the files that the configuration names.
 pub(crate) const FILES: &str = "files";
@@ -41,13 +41,13 @@ const INTERVAL: Duration = Duration::from_secs(60);
 const MAXIMUM_FILE_BYTES: u64 = 16 * 1024 * 1024;
 
 /// Says what there is to say about what the gate has at hand, until it is dropped.
-pub(crate) async fn watch(alerts: Alerts, identity: IdentitySwap, revocation: Sources) {
+pub(crate) async fn watch(alerts: Alerts, identity: IdentitySwap, revocation: Current) {
     let mut ticks = interval(INTERVAL);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         ticks.tick().await;
         alerts.replace(SERVER, of_server(&identity.current()));
-        alerts.replace(CRLS, of_crls(&revocation));
+        alerts.replace(CRLS, of_crls(&revocation.get()));
         alerts.check();
     }
 }

@@ -7,15 +7,18 @@ mod command;
 mod config;
 mod exit;
 mod expiry;
+mod load;
 mod logging;
 mod metrics;
 mod password;
 mod policies;
 mod recording;
+mod reload;
 mod report;
 mod revocation;
 mod servers;
 mod signals;
+mod systemd;
 mod time;
 mod wiring;
 

@@ -30,7 +30,8 @@ use tokio::net::TcpListener;
 use crate::alerts::AlertMetrics;
 use crate::expiry;
 use crate::recording::{Keepers, LastHandshake, RecordingMetrics};
-use crate::revocation::Sources;
+use crate::reload::Outcomes;
+use crate::revocation::{Current, Sources};
 
 /// From a scraper's arrival to the end of its request's headers.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
@@ -110,7 +111,6 @@ impl RequestAuditor for Requests {
     }
 }
 
-/// Serves `/metrics` at this address until the runtime ends, and says where.
 /// What is served, and where.
 #[derive(Debug)]
 struct Pages {
@@ -118,21 +118,29 @@ struct Pages {
     last: Option<LastHandshake>,
 }
 
+/// What is asked for its state at each scrape.
+pub(crate) struct Told {
+    pub(crate) live: LiveConnections,
+    pub(crate) revocation: Current,
+    pub(crate) outcomes: Outcomes,
+}
+
 /// Serves `/metrics` at this address until the runtime ends, and says where; and `/handshakes/last`, where that is kept.
 pub(crate) async fn serve(
     address: SocketAddr,
     clients: &Clients,
     requests: &Requests,
-    live: LiveConnections,
-    sources: Sources,
+    told: Told,
     keepers: &Keepers,
 ) -> anyhow::Result<SocketAddr> {
     let mut registry = Registry::with_prefix("portcullis");
     registry.register("clients", "Clients that arrived, by how that ended", clients.ended.clone());
     registry.register_collector(Box::new(AlertMetrics(clients.alerts.clone())));
     registry.register("requests", "Requests of clients, by how they ended", requests.0.clone());
-    registry.register_collector(Box::new(Live(live)));
-    registry.register_collector(Box::new(Revocation { sources, clock: Clock::system() }));
+    registry.register_collector(Box::new(Live(told.live)));
+    let (sources, clock) = (told.revocation, Clock::system());
+    registry.register_collector(Box::new(Revocation { sources, clock }));
+    registry.register_collector(Box::new(told.outcomes));
     if let Some(recorder) = &keepers.recorder {
         registry.register_collector(Box::new(RecordingMetrics(Arc::clone(recorder))));
     }
@@ -228,7 +236,7 @@ impl Collector for Live {
 /// What is known of revocation, read at each scrape.
 #[derive(Debug)]
 struct Revocation {
-    sources: Sources,
+    sources: Current,
     clock: Clock,
 }
 
@@ -239,7 +247,7 @@ struct Source {
 
 impl Collector for Revocation {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
-        let Sources::Checker(checker) = &self.sources else { return Ok(()) };
+        let Sources::Checker(checker) = self.sources.get() else { return Ok(()) };
         let (status, now) = (checker.status(), self.clock.now());
         let seconds = Some(&Unit::Seconds);
         let mut gauge = |name: &str, help: &str, unit, values: Vec<(String, i64)>| {

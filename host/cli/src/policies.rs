@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use portcullis_config::{ChainSource, Layer, MEBIBYTE, MadeAsset};
+use portcullis_config::{ChainSource, KnownPolicies, Layer, MEBIBYTE, MadeAsset};
 use portcullis_engine::with_causes;
 use portcullis_engine::{Chain, Engine, EngineOptions, Metering, PagemapScan, Revocation};
 
@@ -20,8 +20,51 @@ pub(crate) fn load_chain(
     revocation: Arc<dyn Revocation>,
     metering: Metering,
 ) -> Result<(Chain, Vec<String>), Mistake> {
-    let engine = Engine::with_cache(engine_options(file, metering), cache::configured(file)?)
-        .map_err(|error| file.mistake_in("[engine]", "engine", &with_causes(&error)))?;
+    let engine = engine(file, engine_options(file, metering))?;
+    load(file, plugins, revocation, &engine, &KnownPolicies::default())
+}
+
+/// What one load leaves for the next: the engine while its options are the same, and the policies that are the same.
+#[derive(Debug, Default)]
+pub(crate) struct Kept {
+    engine: Option<Engine>,
+    policies: KnownPolicies,
+}
+
+impl Kept {
+    /// As [`load_chain`], by time.
+    pub(crate) fn load_chain(
+        &mut self,
+        file: &ConfigFile,
+        plugins: &Path,
+        revocation: Arc<dyn Revocation>,
+    ) -> Result<(Chain, Vec<String>), Mistake> {
+        let options = engine_options(file, Metering::Time);
+        let engine = match &self.engine {
+            Some(engine) if *engine.options() == options => engine.clone(),
+            _ => self.engine.insert(engine(file, options)?).clone(),
+        };
+        load(file, plugins, revocation, &engine, &self.policies)
+    }
+
+    /// Forgets the policies that are not in the chain.
+    pub(crate) fn keep_those_of(&self, chain: &Chain) {
+        self.policies.keep_those_of(chain);
+    }
+}
+
+fn engine(file: &ConfigFile, options: EngineOptions) -> Result<Engine, Mistake> {
+    Engine::with_cache(options, cache::configured(file)?)
+        .map_err(|error| file.mistake_in("[engine]", "engine", &with_causes(&error)))
+}
+
+fn load(
+    file: &ConfigFile,
+    plugins: &Path,
+    revocation: Arc<dyn Revocation>,
+    engine: &Engine,
+    known: &KnownPolicies,
+) -> Result<(Chain, Vec<String>), Mistake> {
     let layer =
         Layer { document: file, prefix: "policies".to_owned(), policies: &file.config.policies };
     let source = ChainSource {
@@ -30,8 +73,9 @@ pub(crate) fn load_chain(
         layers: &[layer],
         plugins,
         make: &made,
+        known,
     };
-    portcullis_config::load_chain(&source, &engine, revocation)
+    portcullis_config::load_chain(&source, engine, revocation)
 }
 
 /// Certificates that have keys which everybody knows are for suites.

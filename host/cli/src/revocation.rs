@@ -1,7 +1,7 @@
 //! The sources of revocation that the configuration names.
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use portcullis_engine::{
     Certificate, Clock, Decision, NotConfigured, Revocation, RevocationAnswer, RevocationCheck,
@@ -79,6 +79,38 @@ impl fmt::Debug for Sources {
             Self::Checker(_) => "Checker",
             Self::None => "None",
         })
+    }
+}
+
+impl Sources {
+    fn is_same(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Checker(one), Self::Checker(other)) => Arc::ptr_eq(one, other),
+            (Self::None, Self::None) => true,
+            _ => false,
+        }
+    }
+}
+
+/// The sources in force. Clones are the same.
+#[derive(Clone, Debug)]
+pub(crate) struct Current(Arc<RwLock<Sources>>);
+
+impl Current {
+    pub(crate) fn new(sources: Sources) -> Self {
+        Self(Arc::new(RwLock::new(sources)))
+    }
+
+    pub(crate) fn get(&self) -> Sources {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Tells whether they are others than before.
+    pub(crate) fn replace(&self, sources: Sources) -> bool {
+        let mut current = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        let others = !current.is_same(&sources);
+        *current = sources;
+        others
     }
 }
 

@@ -1,8 +1,10 @@
-//! How the process is told to end.
+//! How the process is told to end, and to load everything again.
 
 use anyhow::Context as _;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
+
+use crate::systemd;
 
 /// A token that the first SIGINT or SIGTERM cancels; the second one ends the process at once.
 pub(crate) fn shutdown() -> anyhow::Result<CancellationToken> {
@@ -21,8 +23,14 @@ pub(crate) fn shutdown() -> anyhow::Result<CancellationToken> {
                 std::process::exit(130);
             }
             tracing::info!("shutting down");
+            systemd::stopping();
             shutdown.cancel();
         }
     });
     Ok(token)
+}
+
+/// SIGHUP, which ends a process that does not watch for it.
+pub(crate) fn hangups() -> anyhow::Result<Signal> {
+    signal(SignalKind::hangup()).context("cannot watch for SIGHUP")
 }

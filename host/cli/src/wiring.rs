@@ -59,21 +59,22 @@ pub(crate) fn mcp(
     identity: &ServerIdentity,
     auditor: Arc<dyn RequestAuditor>,
 ) -> Result<McpService, Mistake> {
-    let options = mcp_options(file, identity, auditor);
-    let servers = servers::all(file)?;
-    McpService::new(options, servers).map_err(|error| {
-        let header = match &error {
-            ServerError::Rule(error) => return rule_mistake(file, error),
-            ServerError::EmptyCommand(name) | ServerError::Url(name, _) => {
-                format!("[servers.{name}]")
-            }
-            _ => "[servers".to_owned(),
-        };
-        file.mistake_in(&header, "servers", &error.to_string())
-    })
+    McpService::new(mcp_options(file, identity, auditor), servers::all(file)?)
+        .map_err(|error| server_mistake(file, &error))
 }
 
-fn mcp_options(
+/// What is wrong with the servers or the rules.
+pub(crate) fn server_mistake(file: &ConfigFile, error: &ServerError) -> Mistake {
+    let header = match error {
+        ServerError::Rule(error) => return rule_mistake(file, error),
+        ServerError::EmptyCommand(name) | ServerError::Url(name, _) => format!("[servers.{name}]"),
+        _ => "[servers".to_owned(),
+    };
+    file.mistake_in(&header, "servers", &error.to_string())
+}
+
+/// How HTTP is spoken, and who may call what.
+pub(crate) fn mcp_options(
     file: &ConfigFile,
     identity: &ServerIdentity,
     auditor: Arc<dyn RequestAuditor>,

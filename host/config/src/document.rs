@@ -11,7 +11,7 @@ use toml::Spanned;
 use crate::mistake::Mistake;
 
 /// A TOML file that was read.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Document {
     path: PathBuf,
     text: String,

@@ -4,11 +4,13 @@
 
 mod chain;
 mod document;
+mod known;
 mod load;
 mod mistake;
 pub mod time;
 
 pub use chain::{AnyGroup, AssetSource, ChainStep, MadeAsset, Mode, PolicySection};
 pub use document::{Document, read_bounded};
+pub use known::KnownPolicies;
 pub use load::{ChainSource, Layer, MEBIBYTE, load_chain};
 pub use mistake::Mistake;

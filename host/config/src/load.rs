@@ -6,13 +6,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use portcullis_engine::{
-    Asset, Chain, Engine, Member, Policy, PolicyLimits, PolicySource, Revocation, Step, with_causes,
+    Asset, Chain, Engine, Member, PolicyLimits, PolicySource, Revocation, Step, with_causes,
 };
 use serde_json::Value;
 use toml::Spanned;
 
 use crate::chain::{AssetSource, ChainStep, MadeAsset, Mode, PolicySection};
 use crate::document::Document;
+use crate::known::KnownPolicies;
 use crate::mistake::Mistake;
 
 const MAXIMUM_COMPONENT_BYTES: u64 = 64 * 1024 * 1024;
@@ -33,6 +34,8 @@ pub struct ChainSource<'a> {
     pub plugins: &'a Path,
     /// Makes the assets that are no files; the error says why not.
     pub make: &'a dyn Fn(&MadeAsset) -> Result<Vec<u8>, String>,
+    /// What was loaded before.
+    pub known: &'a KnownPolicies,
 }
 
 /// Sections of policies in one place of one file.
@@ -178,14 +181,17 @@ impl Loader<'_> {
             limits: limits(&sections),
         };
         let shadow = last(&sections, |section| section.mode) == Some(Mode::Shadow);
-        let policy = Policy::load(self.engine, source).map_err(|error| {
+        if let Some(policy) = self.source.known.find(self.engine, &source) {
+            return Ok(Member { policy, shadow });
+        }
+        let policy = self.source.known.load(self.engine, source).map_err(|error| {
             let problem = with_causes(&error);
             match sections.first() {
                 Some((layer, _)) => layer.mistake(name, &problem),
                 None => self.source.document.mistake(step, "chain", &problem),
             }
         })?;
-        Ok(Member { policy: Arc::new(policy), shadow })
+        Ok(Member { policy, shadow })
     }
 
     fn component(

@@ -89,16 +89,30 @@ impl Mistake {
     }
 }
 
-impl fmt::Display for Mistake {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.file)?;
+impl Mistake {
+    /// For a log: one line, without that of the file, which may hold a secret.
+    #[must_use]
+    pub fn in_one_line(&self) -> String {
+        let hint = self.hint.as_ref().map_or_else(String::new, |hint| format!("; hint: {hint}"));
+        format!("{}{hint}", self.head())
+    }
+
+    fn head(&self) -> String {
+        let mut head = self.file.clone();
         if let Some(place) = &self.place {
-            write!(f, ":{}:{}", place.line, place.column)?;
+            head.push_str(&format!(":{}:{}", place.line, place.column));
         }
         if let Some(key) = &self.key {
-            write!(f, ": {key}")?;
+            head.push_str(&format!(": {key}"));
         }
-        write!(f, ": {}", self.problem)?;
+        head.push_str(&format!(": {}", self.problem));
+        head
+    }
+}
+
+impl fmt::Display for Mistake {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.head())?;
         if let Some(place) = &self.place {
             let (margin, column) = (place.line.to_string(), place.column);
             let gap = " ".repeat(margin.len());
@@ -230,5 +244,6 @@ mod tests {
         let text = "ä = 1\nb = 2\n";
         let mistake = Mistake::at(Path::new("f.toml"), text, 7..8, "b", "no").hint("yes");
         assert_eq!(mistake.to_string(), "f.toml:2:1: b: no\n   |\n 2 | b = 2\n   | ^\n\nhint: yes");
+        assert_eq!(mistake.in_one_line(), "f.toml:2:1: b: no; hint: yes");
     }
 }

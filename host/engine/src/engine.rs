@@ -181,6 +181,10 @@ impl Engine {
         &self.0.options
     }
 
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+
     pub(crate) fn pooled(&self) -> (&wasmtime::Engine, &Linker<CallState>) {
         (&self.0.pooled, &self.0.pooled_linker)
     }

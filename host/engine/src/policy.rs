@@ -13,7 +13,7 @@ use crate::bindings::handshakes;
 use crate::engine::Engine;
 use crate::error::LoadError;
 use crate::limits::PolicyLimits;
-use crate::load::{self, Description, Loaded, PolicySource, Preparation};
+use crate::load::{self, Asset, Description, Loaded, PolicySource, Preparation};
 use crate::log;
 
 /// The limits of the contract (`wit/handshakes.wit`), in bytes and in number.
@@ -54,20 +54,26 @@ impl Policy {
     /// When the component is not one that this host can run, or does not take its settings and assets.
     pub fn load(engine: &Engine, source: PolicySource) -> Result<Self, LoadError> {
         let loaded = load::load(engine, &source)?;
-        let hexadecimal = |bytes: &[u8]| HEXLOWER.encode(&sha256(bytes));
-        let assets = source.assets.iter().map(|asset| AssetDigest {
-            name: asset.name.clone(),
-            sha256: hexadecimal(&asset.content),
-        });
         Ok(Self {
             engine: engine.clone(),
             digest: hexadecimal(&source.component),
             settings_sha256: hexadecimal(source.settings.as_bytes()),
-            assets: assets.collect(),
+            assets: asset_digests(&source),
             name: source.name,
             limits: source.limits,
             loaded,
         })
+    }
+
+    /// Whether loading this source would give the same policy.
+    #[must_use]
+    pub fn is_made_from(&self, engine: &Engine, source: &PolicySource) -> bool {
+        self.engine.is_same(engine)
+            && self.name == source.name
+            && self.limits == source.limits
+            && self.settings_sha256 == hexadecimal(source.settings.as_bytes())
+            && self.assets == asset_digests(source)
+            && self.digest == hexadecimal(&source.component)
     }
 
     /// Its name in the configuration.
@@ -185,6 +191,18 @@ fn checked(verdict: handshakes::Verdict, now: Timestamp) -> Outcome {
             "the rejection code is not lower-case letters, digits and hyphens",
         ),
     }
+}
+
+fn hexadecimal(bytes: &[u8]) -> String {
+    HEXLOWER.encode(&sha256(bytes))
+}
+
+fn asset_digests(source: &PolicySource) -> Vec<AssetDigest> {
+    let digest = |asset: &Asset| AssetDigest {
+        name: asset.name.clone(),
+        sha256: hexadecimal(&asset.content),
+    };
+    source.assets.iter().map(digest).collect()
 }
 
 fn fault(acceptance: &handshakes::Acceptance, now: Timestamp) -> Option<&'static str> {

@@ -5,7 +5,9 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use portcullis_config::{ChainSource, ChainStep, Document, Layer, Mistake, PolicySection};
+use portcullis_config::{
+    ChainSource, ChainStep, Document, KnownPolicies, Layer, Mistake, PolicySection,
+};
 use portcullis_engine::{
     Handshake, RecordedAnswers, Revocation, RevocationAnswer, RevocationStatus, Timestamp,
 };
@@ -157,6 +159,7 @@ impl Suite {
             layers: &layers,
             plugins,
             make: &|made| asset::make(made, &self.certificates),
+            known: &KnownPolicies::default(),
         })
     }
 

@@ -10,6 +10,7 @@ use crate::arguments::{Format, Setup};
 use crate::config::{ConfigFile, Mode};
 use crate::exit::Exit;
 use crate::policies::load_chain;
+use crate::reload::proof;
 use crate::report::{self, Table};
 use crate::{alerts, expiry, recording, revocation, servers, wiring};
 
@@ -61,6 +62,7 @@ pub(crate) fn check(setup: &Setup, format: Format) -> anyhow::Result<Exit> {
     let revocation = revocation::offline(&file)?;
     let (chain, mut warnings) =
         load_chain(&file, &setup.plugins, Arc::new(revocation.clone()), Metering::Time)?;
+    proof::prove(&file, &chain, &setup.plugins)?;
     let identity = wiring::server_identity(&file)?;
     wiring::mcp(&file, &identity, Arc::new(TracingRequestAuditor))?;
     recording::options(&file)?;

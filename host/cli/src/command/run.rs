@@ -4,18 +4,21 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use anyhow::Context as _;
-use portcullis_engine::{Chain, Clock, Metering};
+use portcullis_engine::Clock;
 use portcullis_gate::{Ended, Gate};
+use portcullis_mcp::McpService;
+use portcullis_source::Readings;
 use serde::Serialize;
 
 use crate::arguments::{Format, Setup};
 use crate::config::ConfigFile;
 use crate::exit::Exit;
-use crate::metrics::{self, Clients, Requests};
-use crate::policies::load_chain;
+use crate::load::{Loaded, Loader};
+use crate::metrics::{self, Clients, Requests, Told};
 use crate::recording::{self, Keepers, KeptJudge, LastHandshake};
-use crate::revocation::{self, Sources};
-use crate::{alerts, expiry, report, signals, wiring};
+use crate::reload::{InitiallyLoaded, Outcomes, Reloader, Swaps};
+use crate::revocation::{self, Current};
+use crate::{alerts, expiry, report, signals, systemd, wiring};
 
 /// Printed once clients can connect, for whoever started the gate.
 #[derive(Serialize)]
@@ -29,56 +32,75 @@ struct Listening {
 
 /// Loads, listens, and serves until SIGINT or SIGTERM.
 pub(crate) fn run(setup: &Setup, format: Format) -> anyhow::Result<Exit> {
-    let file = ConfigFile::read(&setup.config)?;
-    let revocation = revocation::online(&file)?;
-    let (chain, warnings) =
-        load_chain(&file, &setup.plugins, Arc::new(revocation.clone()), Metering::Time)?;
-    for warning in warnings {
-        tracing::warn!("{warning}");
-    }
+    let requests = Requests::default();
+    let mut loader = Loader::new(setup.clone(), Arc::new(requests.clone()));
+    let readings = Arc::default();
+    let loaded = loader.load(&readings, None)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
         .context("cannot start the runtime")?;
-    runtime.block_on(serve(&file, chain, revocation, format))
+    runtime.block_on(serve(loader, loaded, readings, &requests, format))
 }
 
 async fn serve(
-    file: &ConfigFile,
-    chain: Chain,
-    revocation: Sources,
+    loader: Loader,
+    loaded: Loaded,
+    readings: Arc<Readings>,
+    requests: &Requests,
     format: Format,
 ) -> anyhow::Result<Exit> {
-    let identity = wiring::server_identity(file)?;
-    let requests = Requests::default();
-    let mcp = wiring::mcp(file, &identity, Arc::new(requests.clone()))?;
-    let keepers = keepers(file)?;
-    let judge = KeptJudge::new(chain, revocation.clone(), keepers.clone());
+    let Loaded { file, sources, chain, identity, options, servers, expiring, warnings } = loaded;
+    let hangups = signals::hangups()?;
+    let outcomes = Outcomes::new(Clock::system(), warnings);
+    let mcp =
+        McpService::new(options, servers).map_err(|error| wiring::server_mistake(&file, &error))?;
+    let keepers = keepers(&file)?;
+    let judge = KeptJudge::new(chain.clone(), sources.clone(), keepers.clone());
     let shutdown = signals::shutdown()?;
-    let alerts = alerts::start(file)?;
+    let alerts = alerts::start(&file, expiring)?;
     let clients = Clients::new(alerts.clone());
     let gate = Gate::bind(
-        wiring::gate_options(file),
+        wiring::gate_options(&file),
         identity,
         Arc::new(judge),
         Clock::system(),
         Arc::new(clients.clone()),
     )
     .await?;
-    tokio::spawn(expiry::watch(alerts, gate.identity_swap(), revocation.clone()));
-    revocation::follow(&revocation, gate.live());
+    revocation::follow(&sources, gate.live());
+    let revocation = Current::new(sources);
+    tokio::spawn(expiry::watch(alerts.clone(), gate.identity_swap(), revocation.clone()));
     let metrics = match &file.config.metrics {
         Some(section) => {
-            let address = section.address;
-            let (live, sources) = (gate.live(), revocation);
-            Some(metrics::serve(address, &clients, &requests, live, sources, &keepers).await?)
+            let told = Told {
+                live: gate.live(),
+                revocation: revocation.clone(),
+                outcomes: outcomes.clone(),
+            };
+            Some(metrics::serve(section.address, &clients, requests, told, &keepers).await?)
         }
         None => None,
     };
+    let swaps = Swaps {
+        judge: gate.judge_swap(),
+        live: gate.live(),
+        identity: gate.identity_swap(),
+        mcp: mcp.clone(),
+        revocation,
+        alerts,
+        keepers,
+    };
+    let loaded = InitiallyLoaded { file, chain, readings };
+    let reloader = Reloader::new(swaps, loader, loaded, outcomes, hangups);
 
     announce(&gate, mcp.paths(), metrics, format)?;
+    systemd::ready();
+    let reloading = tokio::spawn(reloader.run(shutdown.clone()));
     let ended = gate.run(mcp.clone(), shutdown).await;
     mcp.close().await;
+    // Nothing is put in force any more.
+    let _ = reloading.await;
     match ended {
         Ended::Drained => tracing::info!("every connection has ended"),
         Ended::Aborted { connections } => {
