@@ -9,7 +9,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use portcullis_pki::{Authority, Issued, Profile};
+use portcullis_engine::Certificate;
+use portcullis_pki::{Authority, Issued, Profile, RevocationList, RevocationReason, Revoked};
 use portcullis_tests::client::{Tls, s_client};
 use portcullis_tests::gate::{Gate, Setup, component, components};
 use portcullis_tests::guest;
@@ -200,27 +201,37 @@ fn who_is_no_longer_pinned_or_signed_by_an_anchor_or_accepted_by_a_policy_is_loc
     let both = config("[\"ca-chain\", \"pin-list\"]", &format!("{ANCHORS}{PINS}"));
     clients.setup.write("portcullis.toml", &both);
     let gate = clients.setup.launch(&plugins);
-    assert!(is_let_in(&gate, &alice) && is_let_in(&gate, &bob));
+    let inside = |identity: &Identity| {
+        let mut raw = Dialer::new(&gate, identity).connect();
+        ask(&mut raw);
+        raw
+    };
+    let (mut alice_inside, mut bob_inside) = (inside(&alice), inside(&bob));
     let setup = gate.setup();
 
     setup.write("pki/pins.txt", pin(&of_bob));
     assert_reloaded(&gate, "policy pin-list");
+    alice_inside.read_to_end();
     assert!(!is_let_in(&gate, &alice) && is_let_in(&gate, &bob), "one pin was removed");
+    ask(&mut bob_inside);
 
     setup.write("pki/anchors.pem", &other);
     assert_reloaded(&gate, "policy ca-chain");
+    bob_inside.read_to_end();
     assert!(!is_let_in(&gate, &bob), "the anchor was removed");
 
     setup.write("portcullis.toml", config("[\"pin-list\"]", PINS));
     let warned = gate.next_reload();
     assert_eq!(warned["changed"], "policy ca-chain, the configuration", "{warned}");
     assert!(is_let_in(&gate, &bob), "the policy was removed");
+    let mut bob_inside = inside(&bob);
 
     fs::write(plugins.join("pin-list.new"), guest::policy("evaluate-traps")).expect("a file");
     setup.write("portcullis.toml", config("[\"pin-list\"]", ""));
     assert_eq!(gate.next_reload()["level"], "WARN", "pin-list wants its asset");
     fs::rename(plugins.join("pin-list.new"), plugins.join("pin-list.wasm")).expect("renamed");
     assert_reloaded(&gate, "policy pin-list, the configuration");
+    bob_inside.read_to_end();
     assert!(!is_let_in(&gate, &bob), "the component was replaced");
 }
 
@@ -266,6 +277,50 @@ fn sighup_loads_what_nothing_else_does_and_connections_and_sessions_are_kept() {
     listener.read_to("HTTP/1.1 200");
     drop(listener);
     assert!(gate.process().open_files() < files + 10, "nothing is left open");
+}
+
+#[test]
+fn other_sources_of_revocation_are_in_force_once_their_crls_are_there() {
+    let clients = Clients::new();
+    let ((alice, _), (bob, of_bob)) = (clients.issue("alice"), clients.issue("bob"));
+    let serial = Certificate::from_der(der(&of_bob)).expect("a certificate");
+    let list = RevocationList {
+        number: 1,
+        this_update: pki::now() - 1,
+        next_update: pki::now() + 3600,
+        revoked: vec![Revoked {
+            serial_number: data_encoding::HEXLOWER
+                .decode(serial.serial_number().as_bytes())
+                .expect("hexadecimal"),
+            at: pki::now() - 1,
+            reason: RevocationReason::Unspecified,
+        }],
+    };
+    let crl = clients.root.revocation_list(&list).expect("signed").pem;
+    let gate = clients.setup.start("[\"ca-chain\"]", ANCHORS);
+    let mut bob_inside = Dialer::new(&gate, &bob).connect();
+    ask(&mut bob_inside);
+
+    let path = gate.setup().path("portcullis.toml");
+    let config = fs::read_to_string(&path).expect("a file");
+    let asked = config.replace("[\"ca-chain\"]", "[\"ca-chain\", \"revocation\"]");
+    let anchors = "[policies.revocation]\nassets = { anchors = \"pki/anchors.pem\" }\n";
+    fs::write(&path, format!("{asked}{anchors}[revocation.crl]\nfiles = [\"a.crl\"]\n"))
+        .expect("a file");
+    let warning = gate.next_reload();
+    let problem = warning["problem"].as_str().expect("a problem");
+    assert!(problem.contains("revocation.crl") && problem.contains("a.crl"), "{problem}");
+    ask(&mut bob_inside);
+
+    gate.setup().write("a.crl", crl);
+    assert_reloaded(&gate, "revocation, policy revocation, the configuration");
+    bob_inside.read_to_end();
+    assert!(is_let_in(&gate, &alice) && !is_let_in(&gate, &bob));
+}
+
+fn der(issued: &Issued) -> Vec<u8> {
+    let pem = issued.certificate_pem.as_bytes();
+    CertificateDer::from_pem_slice(pem).expect("PEM").to_vec()
 }
 
 /// Puts a pair into a directory of its own and sets the link `..data` to it, as Kubernetes does with a mounted secret.
@@ -327,8 +382,7 @@ fn a_server_certificate_is_rotated_ten_times_under_traffic_and_no_request_is_los
         assert_reloaded(&gate, "the server's certificate");
         let mut raw = dialer.connect();
         ask(&mut raw);
-        let der = CertificateDer::from_pem_slice(issued.certificate_pem.as_bytes()).expect("PEM");
-        assert_eq!(raw.server_certificate(), der.to_vec());
+        assert_eq!(raw.server_certificate(), der(issued));
         let is_served = |client: &std::thread::JoinHandle<()>| !client.is_finished();
         while answered.load(Ordering::Relaxed) < before + 4 && traffic.iter().all(is_served) {
             std::thread::yield_now();

@@ -205,6 +205,10 @@ fn await_crls(
         let Some(missing) = missing else { return Ok(()) };
         let failed = crls.iter().find(|crl| crl.this_update.is_none() && crl.failures > 0);
         if failed.is_some() || Instant::now() >= end {
+            // Else the sources notice themselves when one changes.
+            for path in &options.crl.files {
+                file.readings().note_file(&file.resolve(path));
+            }
             let missing = failed.unwrap_or(missing);
             let problem = missing.last_error.as_deref().unwrap_or("it did not come in time");
             let problem = format!("the CRL `{}` is not there: {problem}", missing.source);

@@ -24,8 +24,11 @@ use crate::recording::{Keepers, KeptJudge};
 use crate::revocation::{self, Current, Sources};
 use crate::{expiry, systemd, wiring};
 
-/// Who writes a file writes more: this long must nothing change before it is read, and no longer than that in all.
-const QUIET: Duration = Duration::from_millis(200);
+/// So long must nothing change before it is read.
+const QUIET: Duration = Duration::from_millis(50);
+/// The same before it is said that it cannot be loaded: a certificate and its key come one after the other.
+const PATIENCE: Duration = Duration::from_millis(500);
+/// Where something changes all the time, it is read after that.
 const LONGEST_UNREST: Duration = Duration::from_secs(2);
 /// When it is tried again, although no file has changed, after it has failed: there are other reasons.
 const RETRY: Duration = Duration::from_secs(60);
@@ -124,13 +127,13 @@ impl Reloader {
                 () = shutdown.cancelled() => return None,
                 Some(()) = self.hangups.recv() => return Some(Reason::Asked),
                 () = self.signal.raised(), if automatic => {
-                    settle(&self.signal).await;
+                    settle(&self.signal, QUIET).await;
                     return Some(Reason::Changed);
                 }
                 () = tokio::time::sleep(poll), if automatic => {
                     let is_due = self.failed.is_some_and(|failed| failed.elapsed() >= RETRY);
                     if is_due || is_outdated(&self.readings).await {
-                        settle(&self.signal).await;
+                        settle(&self.signal, QUIET).await;
                         return Some(Reason::Changed);
                     }
                 }
@@ -162,6 +165,20 @@ impl Reloader {
     }
 
     async fn reload(&mut self, reason: Reason) {
+        let mut result = self.attempt(reason).await;
+        if result.is_err() && reason == Reason::Changed {
+            self.watch().await;
+            settle(&self.signal, PATIENCE).await;
+            result = self.attempt(reason).await;
+        }
+        self.failed = None;
+        if let Err(mistake) = result {
+            self.outcomes.failed(&mistake);
+            self.failed = Some(Instant::now());
+        }
+    }
+
+    async fn attempt(&mut self, reason: Reason) -> Result<(), Mistake> {
         self.readings = Arc::default();
         let (loader, readings) = (Arc::clone(&self.loader), Arc::clone(&self.readings));
         let in_force = InForce {
@@ -172,16 +189,10 @@ impl Reloader {
             let mut loader = loader.lock().unwrap_or_else(PoisonError::into_inner);
             loader.load(&readings, Some(&in_force))
         };
-        let result = match apart(load).await {
-            Some(Ok(loaded)) => self.put_in_force(loaded, reason),
-            Some(Err(mistake)) => Err(mistake),
+        match apart(load).await {
+            Some(loaded) => self.put_in_force(loaded?, reason),
             // The panic hook has shown it.
             None => Err(Mistake::file(self.file.path(), "loading broke off")),
-        };
-        self.failed = None;
-        if let Err(mistake) = result {
-            self.outcomes.failed(&mistake);
-            self.failed = Some(Instant::now());
         }
     }
 
@@ -244,10 +255,10 @@ async fn apart<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> 
     result.await.ok()
 }
 
-/// Waits until nothing has changed for a moment.
-async fn settle(signal: &Signal) {
+/// Waits until nothing has changed for so long.
+async fn settle(signal: &Signal, quiet: Duration) {
     let end = Instant::now() + LONGEST_UNREST;
-    while Instant::now() < end && timeout(QUIET, signal.raised()).await.is_ok() {}
+    while Instant::now() < end && timeout(quiet, signal.raised()).await.is_ok() {}
 }
 
 async fn is_outdated(readings: &Arc<Readings>) -> bool {
