@@ -94,19 +94,30 @@ fn what_cannot_be_loaded_is_reported_once_and_what_was_loaded_before_stays_in_fo
     clients.setup.write("pki/pin-list.wasm", component("pin-list"));
     let config = format!("{ANCHORS}{PINS}component = \"pki/pin-list.wasm\"\n{METRICS}");
     let expired = Authority::root(&Profile::authority("Expired", pki::expired())).expect("a root");
-    let other = pki::root("Other").issue(&pki::server()).expect("issued");
+    let other = pki::root("Other");
+    let old = Profile { validity: pki::expired(), ..pki::server() };
+    let (other, old) = (other.issue(&pki::server()), other.issue(&old));
+    let (other, old) = (other.expect("issued"), old.expect("issued"));
     let gate = clients.setup.start("[\"ca-chain\", \"pin-list\"]", &config);
     let write = |file: &'static str, content: &dyn Fn(Vec<u8>) -> Vec<u8>| {
         let path = gate.setup().path(file);
         let old = fs::read(&path).expect("a file");
         fs::write(path, content(old)).expect("a file");
     };
-    let faults: [Fault<'_>; 8] = [
+    let faults: [Fault<'_>; 9] = [
         ("a torn write", &|_| write("server.pem", &|old| old[..old.len() / 2].to_vec()), "listen"),
         (
             "a wrong key",
             &|_| write("server.key", &|_| other.key_pem.clone().into_bytes()),
             "listen",
+        ),
+        (
+            "an expired certificate",
+            &|_| {
+                write("server.pem", &|_| old.chain_pem.clone().into_bytes());
+                write("server.key", &|_| old.key_pem.clone().into_bytes());
+            },
+            "listen.certificate",
         ),
         (
             "an expired bundle",
@@ -321,6 +332,21 @@ fn other_sources_of_revocation_are_in_force_once_their_crls_are_there() {
 fn der(issued: &Issued) -> Vec<u8> {
     let pem = issued.certificate_pem.as_bytes();
     CertificateDer::from_pem_slice(pem).expect("PEM").to_vec()
+}
+
+#[test]
+fn what_is_not_signalled_is_noticed_by_and_by() {
+    let clients = Clients::new();
+    let (alice, issued) = clients.issue("alice");
+    clients.setup.write("pki/pins.txt", pin(&issued));
+    // Who writes by another name in a directory that nobody watches is not heard of.
+    fs::create_dir(clients.setup.path("elsewhere")).expect("a folder");
+    let elsewhere = clients.setup.path("elsewhere/pins.txt");
+    fs::hard_link(clients.setup.path("pki/pins.txt"), &elsewhere).expect("a link");
+    let gate = clients.setup.start("[\"pin-list\"]", &format!("{PINS}[reload]\npoll-ms = 50\n"));
+    fs::write(elsewhere, "").expect("a file");
+    assert_reloaded(&gate, "policy pin-list");
+    assert!(!is_let_in(&gate, &alice));
 }
 
 /// Puts a pair into a directory of its own and sets the link `..data` to it, as Kubernetes does with a mounted secret.
