@@ -18,6 +18,9 @@ const { StdioClientTransport } = await load(
   isOld ? "@modelcontextprotocol/sdk/client/stdio.js" : "@modelcontextprotocol/client/stdio",
 );
 const transport = new StdioClientTransport({ command, args });
+// The SDK of version 1 tells only its transport what was agreed on.
+let agreed;
+if (isOld) transport.setProtocolVersion = (version) => (agreed = version);
 const versionNegotiation = { mode: era.startsWith("20") ? { pin: era } : era };
 const client = new Client({ name: "portcullis-tests", version: "1.0.0" }, { versionNegotiation });
 await client.connect(transport);
@@ -25,7 +28,7 @@ const { tools } = await client.listTools();
 const result = await client.callTool({ name: tool, arguments: JSON.parse(toolArguments) });
 console.log(
   JSON.stringify({
-    protocol: client.getNegotiatedProtocolVersion?.(),
+    protocol: isOld ? agreed : client.getNegotiatedProtocolVersion(),
     tools: tools.map(({ name }) => name),
     is_error: Boolean(result.isError),
     text: result.content.map((part) => part.text ?? "").join(""),

@@ -15,12 +15,13 @@ use serde_json::{Value, json};
 const OLD: &str = "2025-11-25";
 const NEW: &str = "2026-07-28";
 
-const EVERY_CLIENT: [(McpClient, &str); 5] = [
+const EVERY_CLIENT: [(McpClient, &str); 6] = [
     (McpClient::PyPi1, OLD),
     (McpClient::PyPi2(Era::Legacy), OLD),
     (McpClient::PyPi2(Era::Newest), NEW),
     (McpClient::Npm(Era::Legacy), OLD),
     (McpClient::Npm(Era::Newest), NEW),
+    (McpClient::NpmSdk1, OLD),
 ];
 
 const CONVERT: (&str, &str) = (
