@@ -65,6 +65,8 @@ pub(crate) struct Listen {
     pub(crate) maximum_handshakes: Option<u32>,
     pub(crate) handshake_timeout_ms: Option<u64>,
     pub(crate) shutdown_timeout_ms: Option<u64>,
+    /// 0 turns it off.
+    pub(crate) keep_alive_seconds: Option<u32>,
     #[serde(default)]
     pub(crate) resumption: ResumptionMode,
     pub(crate) rejudge_timeout_ms: Option<u64>,

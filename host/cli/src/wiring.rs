@@ -25,6 +25,11 @@ pub(crate) fn gate_options(file: &ConfigFile) -> GateOptions {
         maximum_handshakes: listen.maximum_handshakes.unwrap_or(defaults.maximum_handshakes),
         handshake_timeout: duration(listen.handshake_timeout_ms, defaults.handshake_timeout),
         shutdown_timeout: duration(listen.shutdown_timeout_ms, defaults.shutdown_timeout),
+        keep_alive: match listen.keep_alive_seconds {
+            None => defaults.keep_alive,
+            Some(0) => None,
+            Some(seconds) => Some(Duration::from_secs(seconds.into())),
+        },
         resumption: match listen.resumption {
             ResumptionMode::Off => Resumption::Off,
             ResumptionMode::Rejudged => Resumption::Rejudged,

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use portcullis_engine::Clock;
+use socket2::{SockRef, TcpKeepalive};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::task::{JoinError, JoinSet};
@@ -26,6 +27,8 @@ use crate::tls::{Failure, Handshaker, ServerIdentity};
 /// The waits after accepting failed for want of something; doubled from the first to the last.
 const SHORTEST_WAIT: Duration = Duration::from_millis(20);
 const LONGEST_WAIT: Duration = Duration::from_secs(1);
+/// How often a silent client is asked before it is gone.
+const KEEP_ALIVE_PROBES: u32 = 4;
 
 /// A listening gate, which lets nobody in until it runs.
 pub struct Gate {
@@ -182,8 +185,7 @@ impl Gate {
             self.attempts.turn_away(&arrival, Failure::too_many_connections(limit));
             return;
         };
-        // Answers of a few bytes must not wait for more; a socket that refuses works all the same.
-        let _ = tcp.set_nodelay(true);
+        tune(&tcp, self.options.keep_alive);
         let attempts = Arc::clone(&self.attempts);
         let service = Arc::clone(service);
         let shutdown = shutdown.child_token();
@@ -191,6 +193,20 @@ impl Gate {
             attempts.attend(tcp, arrival, &*service, shutdown).await;
             drop(place);
         });
+    }
+}
+
+/// A socket that refuses works all the same.
+fn tune(tcp: &TcpStream, keep_alive: Option<Duration>) {
+    // Answers of a few bytes must not wait for more.
+    let _ = tcp.set_nodelay(true);
+    if let Some(silence) = keep_alive {
+        let interval = (silence / KEEP_ALIVE_PROBES).max(Duration::from_secs(1));
+        let probes = TcpKeepalive::new()
+            .with_time(silence)
+            .with_interval(interval)
+            .with_retries(KEEP_ALIVE_PROBES);
+        let _ = SockRef::from(tcp).set_tcp_keepalive(&probes);
     }
 }
 
@@ -268,6 +284,24 @@ mod tests {
     fn a_client_that_went_away_is_no_reason_to_wait() {
         let mut wait = Wait::default();
         assert_eq!(wait.next(io::ErrorKind::ConnectionAborted), Duration::ZERO);
+    }
+
+    #[tokio::test]
+    async fn a_silent_client_is_asked_whether_it_is_there_unless_that_is_off() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let address = listener.local_addr().expect("an address");
+        for keep_alive in [None, Some(Duration::from_secs(40))] {
+            let _client = TcpStream::connect(address).await.expect("it listens");
+            let (tcp, _) = listener.accept().await.expect("a client");
+            tune(&tcp, keep_alive);
+            let socket = SockRef::from(&tcp);
+            assert_eq!(socket.keepalive().expect("known"), keep_alive.is_some());
+            if keep_alive.is_some() {
+                assert_eq!(socket.tcp_keepalive_time().expect("known"), Duration::from_secs(40));
+                let interval = socket.tcp_keepalive_interval().expect("known");
+                assert_eq!(interval, Duration::from_secs(10));
+            }
+        }
     }
 
     #[test]

@@ -23,6 +23,9 @@ pub struct GateOptions {
     pub handshake_timeout: Duration,
     /// How long a shutdown waits for the connections that are being served. Default: 30 s.
     pub shutdown_timeout: Duration,
+    /// How long a connection is silent until the client is asked whether it is still there (TCP keep-alive, RFC 9293,
+    /// 3.8.4); one that does not answer for as long again is gone. None does not ask. Default: 60 s.
+    pub keep_alive: Option<Duration>,
     /// Whether a client may resume a session. Default: off.
     pub resumption: Resumption,
     /// How long a client may stay whose verdict may be another one now: one that could not be judged again within it is
@@ -56,6 +59,7 @@ impl Default for GateOptions {
             maximum_handshakes: 512,
             handshake_timeout: Duration::from_secs(10),
             shutdown_timeout: Duration::from_secs(30),
+            keep_alive: Some(Duration::from_secs(60)),
             resumption: Resumption::Off,
             rejudge_timeout: Duration::from_secs(10),
             rejudge_cpu_percent: 10,
