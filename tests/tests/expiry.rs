@@ -111,6 +111,25 @@ fn a_server_certificate_in_its_last_third_is_one_line_one_call_of_the_command_an
 }
 
 #[test]
+fn a_renewed_server_certificate_resolves_the_warning_of_the_old_one() {
+    let clients = pki::root("Clients");
+    let setup = setup(&clients, day(20));
+    let (command, out) = command(&setup);
+    let gate = setup.start(CHAIN, &format!("{SECTIONS}[alerts]\n{command}"));
+    let old = gate.next_line(is_alert)["serial_number"].clone();
+
+    let profile = Profile { validity: day(0), ..pki::server() };
+    let renewed = pki::root("Servers").issue(&profile).unwrap();
+    gate.setup().write("server.key", &renewed.key_pem);
+    gate.setup().write("server.pem", &renewed.chain_pem);
+    let line = gate.next_line(is_alert);
+    assert_eq!((&line["level"], &line["serial_number"]), (&"resolved".into(), &old), "{line}");
+    assert_eq!(told(&out, 2)[1]["level"], "resolved");
+    let series = "portcullis_certificate_remaining_seconds{kind=\"server-certificate\"";
+    assert!(metric(&gate, series).is_some_and(|left| left > 23 * HOUR));
+}
+
+#[test]
 fn certificates_of_a_day_are_not_warned_of_at_their_beginning() {
     let clients = pki::root("Clients");
     let setup = setup(&clients, day(0));

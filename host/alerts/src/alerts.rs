@@ -2,8 +2,11 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use portcullis_core::{Clock, Timestamp, Urgency, WarnBefore};
+use tokio::sync::Notify;
+use tokio::time::timeout;
 
 use crate::alert::{Alert, Level};
 use crate::clients::Clients;
@@ -21,6 +24,7 @@ struct Shared {
     clock: Clock,
     warn_before: WarnBefore,
     watches_clients: bool,
+    soon: Notify,
     watched: Mutex<Watched>,
     clients: Mutex<Clients>,
     queues: Vec<Queue>,
@@ -86,6 +90,7 @@ impl Alerts {
             clock,
             warn_before,
             watches_clients: clients,
+            soon: Notify::new(),
             watched: Mutex::new(Watched::new(warn_before, repeat_seconds)),
             clients: Mutex::new(Clients::new(warn_before, repeat_seconds)),
             queues: hooks.into_iter().map(Queue::start).collect(),
@@ -96,6 +101,17 @@ impl Alerts {
     /// What one group consists of from now on. Nothing is said before the next [`Alerts::check`].
     pub fn replace(&self, group: &'static str, items: Vec<Expiring>) {
         lock(&self.0.watched).replace(group, items);
+    }
+
+    /// Ends the waiting of [`Alerts::due`]: something was replaced.
+    pub fn check_soon(&self) {
+        self.0.soon.notify_one();
+    }
+
+    /// Waits until it is time for another [`Alerts::check`]: so long, or until [`Alerts::check_soon`].
+    pub async fn due(&self, interval: Duration) {
+        // Whichever of the two it was.
+        let _ = timeout(interval, self.0.soon.notified()).await;
     }
 
     /// Looks at the clock, and says what there is to say.
@@ -151,7 +167,6 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 #[cfg(test)]
 mod tests {
     use std::sync::atomic::{AtomicI64, Ordering};
-    use std::time::Duration;
 
     use tokio::net::TcpListener;
 

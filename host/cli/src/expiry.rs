@@ -12,7 +12,6 @@ use portcullis_revocation::CrlStatus;
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject as _;
 use serde::Deserialize;
-use tokio::time::{MissedTickBehavior, interval};
 
 use crate::config::ConfigFile;
 use crate::revocation::{Current, Sources};
@@ -42,13 +41,11 @@ const MAXIMUM_FILE_BYTES: u64 = 16 * 1024 * 1024;
 
 /// Says what there is to say about what the gate has at hand, until it is dropped.
 pub(crate) async fn watch(alerts: Alerts, identity: IdentitySwap, revocation: Current) {
-    let mut ticks = interval(INTERVAL);
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
-        ticks.tick().await;
         alerts.replace(SERVER, of_server(&identity.current()));
         alerts.replace(CRLS, of_crls(&revocation.get()));
         alerts.check();
+        alerts.due(INTERVAL).await;
     }
 }
 

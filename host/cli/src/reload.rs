@@ -229,6 +229,7 @@ impl Reloader {
             changed.push("the server's certificate".to_owned());
         }
         self.swaps.identity.replace(identity);
+        self.swaps.alerts.check_soon();
         if self.file.text() != file.text() {
             changed.push("the configuration".to_owned());
         }
