@@ -78,7 +78,7 @@ impl Agent {
     }
 
     /// Ends it at once, as `kill -9` does. Its socket stays.
-    pub fn kill(mut self) {
+    pub fn kill(&mut self) {
         self.end();
     }
 

@@ -218,7 +218,7 @@ impl Gate {
 
     /// The next line of which this is so. Those before it are left out.
     #[must_use]
-    pub fn next_line(&self, wanted: impl Fn(&Value) -> bool) -> Value {
+    pub fn next_line(&self, mut wanted: impl FnMut(&Value) -> bool) -> Value {
         loop {
             let line = self.lines.recv_timeout(PATIENCE).expect("another line in the log");
             if wanted(&line) {

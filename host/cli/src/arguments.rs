@@ -127,6 +127,9 @@ pub(crate) struct Connect {
     /// --cert, SPIFFE_ENDPOINT_SOCKET says where it is
     #[arg(long, value_name = "ADDRESS", conflicts_with = "cert")]
     pub(crate) workload_api: Option<String>,
+    /// Let the agent be on another machine: the private key then comes over the network, which nothing encrypts
+    #[arg(long, conflicts_with = "cert")]
+    pub(crate) allow_key_over_network: bool,
     /// Which of the SVIDs that the agent gives; the first by default
     #[arg(long, value_name = "ID", conflicts_with_all = ["cert", "hint"])]
     pub(crate) spiffe_id: Option<String>,
@@ -136,6 +139,10 @@ pub(crate) struct Connect {
     /// The CAs, PEM, that the gate's certificate is believed from; those of the system by default
     #[arg(long, value_name = "FILE")]
     pub(crate) ca: Option<PathBuf>,
+    /// The SPIFFE ID that the gate's certificate must have, by the CAs that the SPIFFE agent gives; its host name is then
+    /// not looked at
+    #[arg(long, value_name = "ID", conflicts_with_all = ["ca", "cert", "server_name"])]
+    pub(crate) gate_id: Option<String>,
     /// The name that the gate's certificate must have; the host in the URL by default
     #[arg(long, value_name = "NAME")]
     pub(crate) server_name: Option<String>,

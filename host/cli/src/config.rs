@@ -13,7 +13,7 @@ use portcullis_config::Document;
 pub(crate) use portcullis_config::{ChainStep, Mode, PolicySection, read_bounded};
 use portcullis_mcp::{IdentityHeader, Rule};
 use portcullis_revocation::RevocationOptions;
-use portcullis_source::Readings;
+use portcullis_source::{Readings, Source};
 use serde::Deserialize;
 use toml::Spanned;
 
@@ -36,6 +36,8 @@ pub(crate) struct Config {
     pub(crate) policies: BTreeMap<String, PolicySection>,
     /// What is known of revocation. Without the section, nothing is.
     pub(crate) revocation: Option<RevocationOptions>,
+    /// Without the section, the agent is where an environment variable says.
+    pub(crate) workload_api: Option<Spanned<WorkloadApiSection>>,
     /// Without the section, no metrics are served.
     pub(crate) metrics: Option<MetricsSection>,
     #[serde(default)]
@@ -59,7 +61,7 @@ pub(crate) struct Config {
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub(crate) struct Listen {
     pub(crate) address: SocketAddr,
-    pub(crate) certificate: Spanned<PathBuf>,
+    pub(crate) certificate: Spanned<CertificateSource>,
     pub(crate) private_key: Option<Spanned<PathBuf>>,
     pub(crate) maximum_connections: Option<u32>,
     pub(crate) maximum_handshakes: Option<u32>,
@@ -71,6 +73,43 @@ pub(crate) struct Listen {
     pub(crate) resumption: ResumptionMode,
     pub(crate) rejudge_timeout_ms: Option<u64>,
     pub(crate) rejudge_cpu_percent: Option<u32>,
+}
+
+/// Where the server's certificate comes from.
+#[derive(Debug, Deserialize)]
+#[serde(untagged, expecting = "expected a file's path, or { workload-api = \"svid\" }")]
+pub(crate) enum CertificateSource {
+    File(PathBuf),
+    WorkloadApi(SvidSource),
+}
+
+/// From the SPIFFE Workload API, the key with it.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(crate) struct SvidSource {
+    #[expect(dead_code, reason = "there is only one")]
+    workload_api: SvidName,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum SvidName {
+    Svid,
+}
+
+/// The agent, and which of its SVIDs is the gate's.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(crate) struct WorkloadApiSection {
+    /// Default: the environment variable `SPIFFE_ENDPOINT_SOCKET`.
+    pub(crate) address: Option<Spanned<String>>,
+    /// Default: the first.
+    pub(crate) spiffe_id: Option<Spanned<String>>,
+    pub(crate) hint: Option<Spanned<String>>,
+    /// Lets the address be another machine's, from which the key comes unencrypted.
+    #[serde(default)]
+    pub(crate) allow_key_over_network: bool,
+    pub(crate) start_timeout_ms: Option<u64>,
 }
 
 #[derive(Clone, Copy, Debug, Default, Deserialize)]
@@ -217,6 +256,8 @@ pub(crate) struct ServerSection {
 #[derive(Debug)]
 pub(crate) struct ConfigFile {
     pub(crate) config: Config,
+    /// What gives what is taken from the SPIFFE Workload API, once it has answered.
+    pub(crate) workload_api: Option<Arc<dyn Source>>,
     document: Document,
 }
 
@@ -230,7 +271,7 @@ impl ConfigFile {
     pub(crate) fn read_with(path: &Path, readings: Arc<Readings>) -> Result<Self, Mistake> {
         let document = Document::read_with(path, MAXIMUM_BYTES, readings)
             .map_err(|mistake| mistake.hint("name another file with `--config`"))?;
-        Ok(Self { config: document.parse()?, document })
+        Ok(Self { config: document.parse()?, workload_api: None, document })
     }
 }
 

@@ -10,6 +10,7 @@ use portcullis_gate::ServerIdentity;
 use portcullis_mcp::{Options, RequestAuditor, Server};
 use portcullis_revocation::{RevocationChecker, RevocationOptions};
 use portcullis_source::Readings;
+use portcullis_workload::WorkloadApi;
 
 use crate::arguments::Setup;
 use crate::config::ConfigFile;
@@ -17,6 +18,7 @@ use crate::policies::Kept;
 use crate::reload::proof;
 use crate::revocation::{self, Sources};
 use crate::wiring::{self, MAXIMUM_PEM_BYTES};
+use crate::workload::Agent;
 use crate::{alerts, expiry, recording, servers};
 
 /// How often it is looked whether CRLs have come.
@@ -25,6 +27,7 @@ const TICK: Duration = Duration::from_millis(50);
 /// What a configuration makes.
 pub(crate) struct Loaded {
     pub(crate) file: ConfigFile,
+    pub(crate) workload_api: Option<WorkloadApi>,
     pub(crate) sources: Sources,
     pub(crate) chain: Chain,
     pub(crate) identity: ServerIdentity,
@@ -48,6 +51,7 @@ pub(crate) struct InForce {
 pub(crate) struct Loader {
     setup: Setup,
     auditor: Arc<dyn RequestAuditor>,
+    agent: Agent,
     kept: Kept,
     revocation: Option<KeptSources>,
 }
@@ -61,8 +65,8 @@ struct KeptSources {
 
 impl Loader {
     /// The auditor is the one of the MCP service.
-    pub(crate) fn new(setup: Setup, auditor: Arc<dyn RequestAuditor>) -> Self {
-        Self { setup, auditor, kept: Kept::default(), revocation: None }
+    pub(crate) fn new(setup: Setup, auditor: Arc<dyn RequestAuditor>, agent: Agent) -> Self {
+        Self { setup, auditor, agent, kept: Kept::default(), revocation: None }
     }
 
     /// Loads everything that the configuration names. Blocks for as long as policies take to compile, and CRLs to come.
@@ -74,7 +78,9 @@ impl Loader {
         readings: &Arc<Readings>,
         in_force: Option<&InForce>,
     ) -> Result<Loaded, Mistake> {
-        let file = ConfigFile::read_with(&self.setup.config, Arc::clone(readings))?;
+        let mut file = ConfigFile::read_with(&self.setup.config, Arc::clone(readings))?;
+        let workload_api = self.agent.answering(&file)?;
+        file.workload_api = workload_api.clone().map(|api| Arc::new(api) as _);
         let identity = wiring::server_identity(&file)?;
         if let Some(in_force) = in_force {
             check_validity(&file, &identity, in_force)?;
@@ -95,7 +101,17 @@ impl Loader {
         }
         let options = wiring::mcp_options(&file, &identity, Arc::clone(&self.auditor));
         self.revocation = revocation;
-        Ok(Loaded { file, sources, chain, identity, options, servers, expiring, warnings })
+        Ok(Loaded {
+            file,
+            workload_api,
+            sources,
+            chain,
+            identity,
+            options,
+            servers,
+            expiring,
+            warnings,
+        })
     }
 
     /// Forgets what is not part of this chain, which is in force.

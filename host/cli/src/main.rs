@@ -21,6 +21,7 @@ mod signals;
 mod systemd;
 mod time;
 mod wiring;
+mod workload;
 
 use std::process::ExitCode;
 

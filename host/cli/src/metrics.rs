@@ -32,6 +32,7 @@ use crate::expiry;
 use crate::recording::{Keepers, LastHandshake, RecordingMetrics};
 use crate::reload::Outcomes;
 use crate::revocation::{Current, Sources};
+use crate::workload::{self, AgentMetrics};
 
 /// From a scraper's arrival to the end of its request's headers.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
@@ -123,6 +124,7 @@ pub(crate) struct Told {
     pub(crate) live: LiveConnections,
     pub(crate) revocation: Current,
     pub(crate) outcomes: Outcomes,
+    pub(crate) workload_api: workload::Current,
 }
 
 /// Serves `/metrics` at this address until the runtime ends, and says where; and `/handshakes/last`, where that is kept.
@@ -141,6 +143,7 @@ pub(crate) async fn serve(
     let (sources, clock) = (told.revocation, Clock::system());
     registry.register_collector(Box::new(Revocation { sources, clock }));
     registry.register_collector(Box::new(told.outcomes));
+    registry.register_collector(Box::new(AgentMetrics(told.workload_api, Clock::system())));
     if let Some(recorder) = &keepers.recorder {
         registry.register_collector(Box::new(RecordingMetrics(Arc::clone(recorder))));
     }

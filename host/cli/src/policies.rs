@@ -73,6 +73,7 @@ fn load(
         layers: &[layer],
         plugins,
         make: &made,
+        workload_api: file.workload_api.as_ref(),
         known,
     };
     portcullis_config::load_chain(&source, engine, revocation)

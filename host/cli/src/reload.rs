@@ -22,6 +22,7 @@ use crate::config::{ConfigFile, ReloadSection};
 use crate::load::{self, InForce, Loaded, Loader};
 use crate::recording::{Keepers, KeptJudge};
 use crate::revocation::{self, Current, Sources};
+use crate::workload::{self, BackedJudge};
 use crate::{expiry, systemd, wiring};
 
 /// So long must nothing change before it is read.
@@ -41,6 +42,7 @@ pub(crate) struct Swaps {
     pub(crate) mcp: McpService,
     pub(crate) revocation: Current,
     pub(crate) alerts: Alerts,
+    pub(crate) workload_api: workload::Current,
     pub(crate) keepers: Keepers,
 }
 
@@ -198,8 +200,17 @@ impl Reloader {
 
     /// Puts all of it in force, or nothing.
     fn put_in_force(&mut self, loaded: Loaded, reason: Reason) -> Result<(), Mistake> {
-        let Loaded { file, sources, chain, identity, options, servers, expiring, warnings } =
-            loaded;
+        let Loaded {
+            file,
+            workload_api,
+            sources,
+            chain,
+            identity,
+            options,
+            servers,
+            expiring,
+            warnings,
+        } = loaded;
         let replacement = self
             .swaps
             .mcp
@@ -214,11 +225,15 @@ impl Reloader {
             revocation::follow(&sources, self.swaps.live.clone());
             changed.push("revocation".to_owned());
         }
-        if other_sources || !load::is_same(&self.chain, &chain) {
+        let other_agent = self.swaps.workload_api.replace(workload_api.clone());
+        if other_agent {
+            workload::follow(workload_api.as_ref(), self.swaps.live.clone());
+        }
+        if other_sources || other_agent || !load::is_same(&self.chain, &chain) {
             changed.extend(changes(&self.chain, &chain));
             let keepers = self.swaps.keepers.clone();
             let judge = KeptJudge::new(chain.clone(), sources, keepers);
-            self.swaps.judge.replace(Arc::new(judge));
+            self.swaps.judge.replace(Arc::new(BackedJudge::new(judge, workload_api)));
             self.chain = chain;
             self.loader().keep_those_of(&self.chain);
         }

@@ -1,14 +1,16 @@
 //! From the configuration to the gate and to the MCP servers behind it.
 
 use std::num::NonZeroUsize;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use portcullis_gate::{GateOptions, Resumption, ServerIdentity};
 use portcullis_mcp::{McpService, Options, RequestAuditor, RuleError, RuleProblem, ServerError};
+use toml::Spanned;
 
-use crate::config::{ConfigFile, ResumptionMode};
-use crate::servers;
+use crate::config::{CertificateSource, ConfigFile, ResumptionMode};
+use crate::{servers, workload};
 use portcullis_config::Mistake;
 
 /// The largest PEM file, in bytes.
@@ -42,13 +44,38 @@ pub(crate) fn gate_options(file: &ConfigFile) -> GateOptions {
 
 /// The server's certificate and key, which may stand in one file.
 pub(crate) fn server_identity(file: &ConfigFile) -> Result<ServerIdentity, Mistake> {
-    let listen = &file.config.listen;
-    let key = listen.private_key.as_ref().unwrap_or(&listen.certificate);
-    let chain_pem =
-        file.read_named(&listen.certificate, "listen.certificate", MAXIMUM_PEM_BYTES)?;
-    let key_pem = file.read_named(key, "listen.private-key", MAXIMUM_PEM_BYTES)?;
+    let certificate = &file.config.listen.certificate;
+    let (chain_pem, key_pem) = match certificate.get_ref() {
+        CertificateSource::File(chain) => pem_files(file, certificate, chain)?,
+        CertificateSource::WorkloadApi(_) => svid(file, certificate)?,
+    };
     ServerIdentity::from_pem(&chain_pem, &key_pem)
-        .map_err(|error| file.mistake(&listen.certificate, "listen", &error.to_string()))
+        .map_err(|error| file.mistake(certificate, "listen", &error.to_string()))
+}
+
+type ChainAndKey = (Vec<u8>, Vec<u8>);
+
+fn pem_files<T>(
+    file: &ConfigFile,
+    certificate: &Spanned<T>,
+    chain: &Path,
+) -> Result<ChainAndKey, Mistake> {
+    let chain_pem = file.read_at(certificate, chain, "listen.certificate", MAXIMUM_PEM_BYTES)?;
+    let key_pem = match &file.config.listen.private_key {
+        Some(key) => file.read_named(key, "listen.private-key", MAXIMUM_PEM_BYTES)?,
+        None => chain_pem.clone(),
+    };
+    Ok((chain_pem, key_pem))
+}
+
+fn svid<T>(file: &ConfigFile, certificate: &Spanned<T>) -> Result<ChainAndKey, Mistake> {
+    if let Some(key) = &file.config.listen.private_key {
+        let problem = "the Workload API gives the key with the certificate";
+        return Err(file.mistake(key, "listen.private-key", problem).hint("remove it"));
+    }
+    let pem = workload::read(file, "svid", MAXIMUM_PEM_BYTES)
+        .map_err(|problem| file.mistake(certificate, "listen.certificate", &problem))?;
+    Ok((pem.clone(), pem))
 }
 
 /// The DNS names of the server's certificate; none where it cannot be read.

@@ -61,13 +61,44 @@ pub struct PolicySection {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(
     untagged,
-    expecting = "expected a file's path; in a suite also { certificates = [\"NAME\", …] } or { text = \"…\" }"
+    expecting = "expected a file's path, { workload-api = \"own\" } or { workload-api = \"all\" }; in a suite also { certificates = [\"NAME\", …] } or { text = \"…\" }"
 )]
 pub enum AssetSource {
     /// A file.
     File(PathBuf),
+    /// The SPIFFE Workload API.
+    WorkloadApi(FromWorkloadApi),
     /// What a suite makes.
     Made(MadeAsset),
+}
+
+/// An asset that the SPIFFE Workload API gives.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct FromWorkloadApi {
+    /// Which.
+    pub workload_api: TrustBundles,
+}
+
+/// The CAs of trust domains.
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "kebab-case")]
+pub enum TrustBundles {
+    /// Of the gate's own and of the federated ones.
+    All,
+    /// Of the gate's own.
+    Own,
+}
+
+impl TrustBundles {
+    /// As the file and the source spell it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::All => "all",
+            Self::Own => "own",
+        }
+    }
 }
 
 /// An asset that a suite makes.

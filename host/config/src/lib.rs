@@ -9,7 +9,9 @@ mod load;
 mod mistake;
 pub mod time;
 
-pub use chain::{AnyGroup, AssetSource, ChainStep, MadeAsset, Mode, PolicySection};
+pub use chain::{
+    AnyGroup, AssetSource, ChainStep, FromWorkloadApi, MadeAsset, Mode, PolicySection, TrustBundles,
+};
 pub use document::{Document, read_bounded};
 pub use known::KnownPolicies;
 pub use load::{ChainSource, Layer, MEBIBYTE, load_chain};

@@ -6,12 +6,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use portcullis_engine::{
-    Asset, Chain, Engine, Member, PolicyLimits, PolicySource, Revocation, Step, with_causes,
+    Asset, Chain, Engine, Member, Policy, PolicyLimits, PolicySource, Revocation, Step, with_causes,
 };
+use portcullis_source::Source;
 use serde_json::Value;
 use toml::Spanned;
 
-use crate::chain::{AssetSource, ChainStep, MadeAsset, Mode, PolicySection};
+use crate::chain::{AssetSource, ChainStep, MadeAsset, Mode, PolicySection, TrustBundles};
 use crate::document::Document;
 use crate::known::KnownPolicies;
 use crate::mistake::Mistake;
@@ -34,6 +35,8 @@ pub struct ChainSource<'a> {
     pub plugins: &'a Path,
     /// Makes the assets that are no files; the error says why not.
     pub make: &'a dyn Fn(&MadeAsset) -> Result<Vec<u8>, String>,
+    /// The SPIFFE Workload API, where there is one.
+    pub workload_api: Option<&'a Arc<dyn Source>>,
     /// What was loaded before.
     pub known: &'a KnownPolicies,
 }
@@ -111,7 +114,8 @@ pub fn load_chain(
         source.chain.iter().map(|step| loader.step(step)).collect::<Result<_, Mistake>>()?;
     let chain = Chain::new(steps, revocation)
         .map_err(|error| source.document.mistake_in("chain", "chain", &error.to_string()))?;
-    let warnings = pins_alone(&chain);
+    let mut warnings = pins_alone(&chain);
+    warnings.extend(federated_anchors(source, &chain));
     Ok((chain, warnings))
 }
 
@@ -139,6 +143,31 @@ fn pins_alone(chain: &Chain) -> Vec<String> {
         )
     })
     .collect()
+}
+
+/// The CAs of federated trust domains for a policy that does not hold each to its own.
+fn federated_anchors(source: &ChainSource<'_>, chain: &Chain) -> Vec<String> {
+    let takes_all = |policy: &Policy| {
+        let sections = source.sections(policy.name());
+        assets(&sections).into_values().any(|(_, asset)| match asset.get_ref() {
+            AssetSource::WorkloadApi(asked) => asked.workload_api == TrustBundles::All,
+            _ => false,
+        })
+    };
+    let knows_trust_domains = |policy: &Policy| {
+        policy.description().rejection_codes.iter().any(|code| code == "unknown-trust-domain")
+    };
+    let policies = chain.members().map(|member| &member.policy);
+    policies
+        .filter(|policy| takes_all(policy) && !knows_trust_domains(policy))
+        .map(|policy| {
+            format!(
+                "`{}` lets the CAs of every federated trust domain vouch for any name: \
+                 give it {{ workload-api = \"own\" }}, or let `spiffe-id` judge",
+                policy.name()
+            )
+        })
+        .collect()
 }
 
 /// A section that no chain names is a mistake: its author believes that it is in force.
@@ -238,9 +267,20 @@ impl Loader<'_> {
             AssetSource::File(path) => {
                 layer.document.read_at(asset, path, key, MAXIMUM_ASSET_BYTES)
             }
+            AssetSource::WorkloadApi(asked) => self
+                .trust_bundles(layer, asked.workload_api)
+                .map_err(|problem| layer.document.mistake(asset, key, &problem)),
             AssetSource::Made(made) => (self.source.make)(made)
                 .map_err(|problem| layer.document.mistake(asset, key, &problem)),
         }
+    }
+
+    fn trust_bundles(&self, layer: &Layer<'_>, which: TrustBundles) -> Result<Vec<u8>, String> {
+        let source =
+            self.source.workload_api.ok_or("there is no Workload API here: give a file")?;
+        let readings = layer.document.readings();
+        let read = readings.read(source, which.as_str().as_ref(), MAXIMUM_ASSET_BYTES);
+        read.map_err(|error| error.to_string())
     }
 }
 

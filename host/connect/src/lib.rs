@@ -19,6 +19,7 @@ mod plain_words;
 mod problem;
 mod roots;
 pub mod stdio;
+mod trust;
 mod upstream;
 
 pub use expiry::watch as watch_expiry;
@@ -27,4 +28,5 @@ pub use file::{FileError, FileProblem};
 pub use identity::{ClientIdentity, IdentityError, IdentitySource, NoIdentity};
 pub use pem_files::PemFiles;
 pub use roots::{NoSystemRoots, Roots};
+pub use trust::Trust;
 pub use upstream::{Upstream, UpstreamError, UpstreamOptions};

@@ -15,14 +15,14 @@ use hyper_util::rt::{TokioExecutor, TokioTimer};
 use portcullis_core::Clock;
 use rustls::client::Resumption;
 use rustls::sign::SingleCertAndKey;
-use rustls::{CertificateError, ClientConfig};
+use rustls::{CertificateError, ClientConfig, OtherError};
 use rustls_pki_types::ServerName;
 use tokio_rustls::TlsConnector;
 
 use crate::connector::{Alerts, Connector};
 use crate::failure::{Failure, Refusal};
 use crate::identity::{ClientIdentity, IdentitySource};
-use crate::roots::Roots;
+use crate::trust::Trust;
 
 /// HTTP/2 asks whether the gate is still there as often as this.
 const PING_INTERVAL: Duration = Duration::from_secs(20);
@@ -40,8 +40,8 @@ pub(crate) type Body = BoxBody<Bytes, hyper::Error>;
 pub struct UpstreamOptions {
     /// An MCP server behind the gate: `https://gate.example.com:8443/time/mcp`.
     pub url: String,
-    /// Whom the gate's certificate is believed from.
-    pub roots: Roots,
+    /// How the gate's certificate is believed.
+    pub trust: Trust,
     /// The name that the gate's certificate must have. Default: the host in the URL.
     pub server_name: Option<String>,
     /// How long a message waits for a gate that cannot be reached. Default: 10 s.
@@ -51,8 +51,9 @@ pub struct UpstreamOptions {
 impl UpstreamOptions {
     /// With the defaults.
     #[must_use]
-    pub fn new(url: impl Into<String>, roots: Roots) -> Self {
-        Self { url: url.into(), roots, server_name: None, patience: Duration::from_secs(10) }
+    pub fn new(url: impl Into<String>, trust: impl Into<Trust>) -> Self {
+        let (url, trust) = (url.into(), trust.into());
+        Self { url, trust, server_name: None, patience: Duration::from_secs(10) }
     }
 }
 
@@ -115,11 +116,16 @@ impl Upstream {
         let server_name =
             ServerName::try_from(name.clone()).map_err(|_| UpstreamError::ServerName(name))?;
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-        let mut tls = ClientConfig::builder_with_provider(provider)
+        let tls = ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
-            .map_err(UpstreamError::Tls)?
-            .with_root_certificates(Arc::clone(&options.roots.store))
-            .with_no_client_auth();
+            .map_err(UpstreamError::Tls)?;
+        let tls = match &options.trust {
+            Trust::Roots(roots) => tls.with_root_certificates(Arc::clone(roots.store())),
+            Trust::Verifier { verifier, .. } => {
+                tls.dangerous().with_custom_certificate_verifier(Arc::clone(verifier))
+            }
+        };
+        let mut tls = tls.with_no_client_auth();
         tls.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
         // A session that is resumed would go on with the certificate that it began with.
         tls.resumption = Resumption::disabled();
@@ -241,7 +247,7 @@ impl Upstream {
     }
 
     fn untrusted(&self, reason: &CertificateError) -> String {
-        let origin = &self.options.roots.origin;
+        let origin = self.options.trust.origin();
         let (what, to_do) = match reason {
             CertificateError::UnknownIssuer => (
                 format!("it was issued by none of {origin}"),
@@ -252,6 +258,9 @@ impl Upstream {
                     format!("it is not one for `{}`", self.server_name.to_str()),
                     "check the host in the URL, or give the server name that the certificate has",
                 )
+            }
+            CertificateError::Other(OtherError(why)) => {
+                (why.to_string(), "check the ID that the gate should have")
             }
             reason => (reason.to_string(), "ask the gate's operator"),
         };
@@ -315,6 +324,7 @@ mod tests {
 
     use super::*;
     use crate::identity::NoIdentity;
+    use crate::roots::Roots;
 
     struct Fixed(Arc<ClientIdentity>);
 

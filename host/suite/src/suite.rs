@@ -159,6 +159,7 @@ impl Suite {
             layers: &layers,
             plugins,
             make: &|made| asset::make(made, &self.certificates),
+            workload_api: None,
             known: &KnownPolicies::default(),
         })
     }

@@ -44,6 +44,16 @@ impl Address {
         Some(Self::parse(&text.to_string_lossy()))
     }
 
+    /// Whether what the agent gives stays on this machine. Nothing encrypts it, and the key is in it.
+    #[must_use]
+    pub fn is_local(&self) -> bool {
+        match &self.endpoint {
+            Endpoint::Unix(_) => true,
+            Endpoint::Tcp { host, .. } => host.is_loopback(),
+            _ => false,
+        }
+    }
+
     pub(crate) fn endpoint(&self) -> &Endpoint {
         &self.endpoint
     }
@@ -64,6 +74,15 @@ mod tests {
         for text in ["unix:/run/agent.sock", "unix:///run/agent.sock", "tcp:127.0.0.1:8081"] {
             assert_eq!(Address::parse(text).unwrap().to_string(), text);
         }
+    }
+
+    #[test]
+    fn a_key_leaves_the_machine_on_its_way_from_another_address_than_its_own() {
+        let is_local = |text| Address::parse(text).unwrap().is_local();
+        assert!(is_local("unix:/run/agent.sock"));
+        assert!(is_local("tcp:127.0.0.1:8081"));
+        assert!(is_local("tcp://[::1]:8081"));
+        assert!(!is_local("tcp:192.0.2.1:8081"));
     }
 
     #[test]

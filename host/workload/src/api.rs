@@ -74,6 +74,12 @@ impl WorkloadApi {
         &self.runtime
     }
 
+    /// Whether both are copies of one.
+    #[must_use]
+    pub fn is_same(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self._conversation, &other._conversation)
+    }
+
     /// How it stands.
     #[must_use]
     pub fn state(&self) -> State {

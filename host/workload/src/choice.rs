@@ -16,22 +16,22 @@ pub enum Choice {
     Id(SpiffeId),
 }
 
-impl Choice {
-    /// That of a SPIFFE ID.
-    ///
-    /// # Errors
-    ///
-    /// When it is none, or has no path: only a trust domain's own ID has none. Says why, with the ID.
-    pub fn id(text: &str) -> Result<Self, String> {
-        match SpiffeId::new(text) {
-            Ok(id) if id.path().is_empty() => {
-                Err(format!("`{text}` has no path: it is the ID of a trust domain"))
-            }
-            Ok(id) => Ok(Self::Id(id)),
-            Err(error) => Err(format!("`{text}` is no SPIFFE ID: {error}")),
+/// Reads the SPIFFE ID of somebody who may have an SVID.
+///
+/// # Errors
+///
+/// When it is none, or has no path: only a trust domain's own ID has none. Says why, with the ID.
+pub fn parse_id(text: &str) -> Result<SpiffeId, String> {
+    match SpiffeId::new(text) {
+        Ok(id) if id.path().is_empty() => {
+            Err(format!("`{text}` has no path: it is the ID of a trust domain"))
         }
+        Ok(id) => Ok(id),
+        Err(error) => Err(format!("`{text}` is no SPIFFE ID: {error}")),
     }
+}
 
+impl Choice {
     pub(crate) fn fits(&self, id: &SpiffeId, hint: Option<&str>) -> bool {
         match self {
             Self::First => true,
@@ -57,9 +57,9 @@ mod tests {
 
     #[test]
     fn an_id_has_a_trust_domain_and_a_path() {
-        assert!(Choice::id("spiffe://example.org/gate").is_ok());
+        assert!(parse_id("spiffe://example.org/gate").is_ok());
         for text in ["spiffe://example.org", "https://example.org/gate", "gate", ""] {
-            let error = Choice::id(text).unwrap_err();
+            let error = parse_id(text).unwrap_err();
             assert!(error.contains(&format!("`{text}`")), "{error}");
         }
     }

@@ -16,10 +16,12 @@ mod material;
 mod source;
 mod state;
 mod svid;
+mod verifier;
 
 pub use address::{Address, AddressError, ENDPOINT_SOCKET};
 pub use api::{NotReady, WorkloadApi};
-pub use choice::Choice;
+pub use choice::{Choice, parse_id};
 pub use material::Material;
 pub use state::{Connection, State};
 pub use svid::Svid;
+pub use verifier::SvidVerifier;

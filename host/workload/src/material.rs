@@ -72,13 +72,18 @@ impl Material {
     #[must_use]
     pub fn own_bundle(&self) -> String {
         let own = self.svid.id().trust_domain().to_string();
-        self.bundles.get(&own).map_or_else(String::new, |authorities| section(&own, authorities))
+        section(&own, self.authorities(&own))
     }
 
     /// The CAs of every trust domain, the federated ones included: PEM, those of each below a line with its ID.
     #[must_use]
     pub fn all_bundles(&self) -> String {
         self.bundles.iter().map(|(name, authorities)| section(name, authorities)).collect()
+    }
+
+    /// The CAs of a trust domain, in DER; none of one that is not known.
+    pub(crate) fn authorities(&self, trust_domain: &str) -> &[Vec<u8>] {
+        self.bundles.get(trust_domain).map_or(&[], Vec::as_slice)
     }
 
     /// The names of the trust domains that there are CAs of.
@@ -194,7 +199,7 @@ mod tests {
         }
         assert_eq!(agent.gives(&Choice::First), "spiffe://example.org/a");
         assert_eq!(agent.gives(&Choice::Hint("out".to_owned())), "spiffe://example.org/b");
-        let third = Choice::id("spiffe://example.org/c").unwrap();
+        let third = Choice::Id("spiffe://example.org/c".parse().unwrap());
         assert_eq!(agent.gives(&third), "spiffe://example.org/c");
     }
 
@@ -202,7 +207,7 @@ mod tests {
     fn an_svid_that_is_not_among_those_given_has_been_taken_back() {
         let mut agent = Agent::new();
         agent.give_new("spiffe://example.org/other", None);
-        let choice = Choice::id(GATE).unwrap();
+        let choice = Choice::Id(GATE.parse().unwrap());
         assert_eq!(agent.says(&choice, None).unwrap_err(), Unusable::NotThere(choice));
     }
 

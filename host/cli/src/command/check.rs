@@ -12,7 +12,7 @@ use crate::exit::Exit;
 use crate::policies::load_chain;
 use crate::reload::proof;
 use crate::report::{self, Table};
-use crate::{alerts, expiry, recording, revocation, servers, wiring};
+use crate::{alerts, expiry, recording, revocation, servers, wiring, workload};
 
 #[derive(Serialize)]
 struct Report {
@@ -58,7 +58,8 @@ struct CheckedRule {
 
 /// Loads everything, and prints the chain as it will be asked.
 pub(crate) fn check(setup: &Setup, format: Format) -> anyhow::Result<Exit> {
-    let file = ConfigFile::read(&setup.config)?;
+    let mut file = ConfigFile::read(&setup.config)?;
+    workload::once(&mut file)?;
     let revocation = revocation::offline(&file)?;
     let (chain, mut warnings) =
         load_chain(&file, &setup.plugins, Arc::new(revocation.clone()), Metering::Time)?;

@@ -11,11 +11,11 @@ use std::time::Duration;
 use anyhow::Context as _;
 use portcullis_connect::local::{self, Listener};
 use portcullis_connect::{
-    Failure, FileError, FileProblem, IdentityError, IdentitySource, PemFiles, Roots, Upstream,
-    UpstreamOptions, stdio, watch_expiry,
+    Failure, FileError, FileProblem, IdentityError, IdentitySource, PemFiles, Roots, Trust,
+    Upstream, UpstreamOptions, stdio, watch_expiry,
 };
 use portcullis_engine::Clock;
-use portcullis_workload::{Address, Choice, ENDPOINT_SOCKET, WorkloadApi};
+use portcullis_workload::{Address, Choice, ENDPOINT_SOCKET, SvidVerifier, WorkloadApi, parse_id};
 use serde::Serialize;
 use tokio::fs::File;
 use tokio::io::BufReader;
@@ -23,7 +23,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::arguments::{Connect, Format};
 use crate::exit::Exit;
-use crate::{report, signals, time};
+use crate::{report, signals, time, workload};
 use portcullis_config::Mistake;
 
 use self::svid::SvidSource;
@@ -42,11 +42,11 @@ pub(crate) fn connect(arguments: &Connect, format: Format) -> anyhow::Result<Exi
         .enable_all()
         .build()
         .context("cannot start the runtime")?;
-    let source = {
+    let (source, trust) = {
         let _within = runtime.enter();
-        identity(arguments)?
+        both_sides(arguments)?
     };
-    let mut options = UpstreamOptions::new(&arguments.url, roots(arguments.ca.as_deref())?);
+    let mut options = UpstreamOptions::new(&arguments.url, trust);
     options.server_name.clone_from(&arguments.server_name);
     options.patience = Duration::from_millis(arguments.connect_timeout_ms);
     let upstream = Arc::new(Upstream::new(options, Arc::clone(&source), Clock::system())?);
@@ -109,27 +109,44 @@ async fn serve_http(
     Ok(())
 }
 
-fn identity(arguments: &Connect) -> anyhow::Result<Arc<dyn IdentitySource>> {
-    match &arguments.cert {
-        Some(certificate) => Ok(pem_files(arguments, certificate)?),
-        None => svid(arguments),
+/// What is presented, and whom the gate's certificate is believed from.
+fn both_sides(arguments: &Connect) -> anyhow::Result<(Arc<dyn IdentitySource>, Trust)> {
+    let of_ca = || roots(arguments.ca.as_deref()).map(Trust::Roots);
+    if let Some(certificate) = &arguments.cert {
+        return Ok((pem_files(arguments, certificate)?, of_ca()?));
     }
+    let api = agent(arguments)?;
+    let trust = match &arguments.gate_id {
+        Some(id) => {
+            let id = parse_id(id).map_err(anyhow::Error::msg).context("--gate-id")?;
+            let origin = format!("the CAs of `{}` that the SPIFFE agent gives", id.trust_domain());
+            Trust::Verifier { verifier: Arc::new(SvidVerifier::new(api.clone(), id)), origin }
+        }
+        None => of_ca()?,
+    };
+    Ok((Arc::new(SvidSource::new(api)), trust))
 }
 
-/// What the agent gives. It may come later: messages wait for it as they wait for the gate.
-fn svid(arguments: &Connect) -> anyhow::Result<Arc<dyn IdentitySource>> {
+/// What it gives may come later: messages wait for it as they wait for the gate.
+fn agent(arguments: &Connect) -> anyhow::Result<WorkloadApi> {
     let address = match &arguments.workload_api {
         Some(text) => Address::parse(text).context("--workload-api")?,
         None => Address::of_environment()
             .context("give the client's certificate with --cert, or an agent with --workload-api")?
             .context(ENDPOINT_SOCKET)?,
     };
+    if !(address.is_local() || arguments.allow_key_over_network) {
+        let problem = workload::over_network(&address);
+        anyhow::bail!("{problem}; `--allow-key-over-network` allows it");
+    }
     let choice = match (&arguments.spiffe_id, &arguments.hint) {
-        (Some(id), _) => Choice::id(id).map_err(anyhow::Error::msg).context("--spiffe-id")?,
+        (Some(id), _) => {
+            Choice::Id(parse_id(id).map_err(anyhow::Error::msg).context("--spiffe-id")?)
+        }
         (None, Some(hint)) => Choice::Hint(hint.clone()),
         (None, None) => Choice::First,
     };
-    Ok(Arc::new(SvidSource::new(WorkloadApi::start(address, choice, Clock::system()))))
+    Ok(WorkloadApi::start(address, choice, Clock::system()))
 }
 
 fn pem_files(arguments: &Connect, path: &Path) -> Result<Arc<dyn IdentitySource>, Mistake> {

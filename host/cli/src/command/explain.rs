@@ -18,12 +18,13 @@ use crate::arguments::{Explain, Format};
 use crate::config::ConfigFile;
 use crate::exit::Exit;
 use crate::policies::load_chain;
-use crate::{revocation, wiring};
+use crate::{revocation, wiring, workload};
 
 /// Judges the certificates as a handshake that presents them would be.
 pub(crate) fn explain(arguments: &Explain, format: Format) -> anyhow::Result<Exit> {
     let subject = input::read(arguments)?;
-    let file = ConfigFile::read(&arguments.setup.config)?;
+    let mut file = ConfigFile::read(&arguments.setup.config)?;
+    workload::once(&mut file)?;
     let revocation: Arc<dyn Revocation> = match &subject {
         Subject::Certificates(_) => Arc::new(revocation::offline(&file)?),
         Subject::Recorded(recorded) => Arc::new(recorded.record.recorded_answers()),

@@ -19,7 +19,7 @@ use crate::arguments::{Format, Replay};
 use crate::config::ConfigFile;
 use crate::exit::Exit;
 use crate::policies::load_chain;
-use crate::recording;
+use crate::{recording, workload};
 
 /// Batches that wait for each core.
 const QUEUED_BATCHES: usize = 4;
@@ -27,7 +27,8 @@ const QUEUED_BATCHES: usize = 4;
 /// Judges all of the recordings, prints what would change, and says whether anybody would lose access.
 pub(crate) fn replay(arguments: &Replay, format: Format) -> anyhow::Result<Exit> {
     let recordings = Recordings::find(&arguments.recordings)?;
-    let file = ConfigFile::read(&arguments.setup.config)?;
+    let mut file = ConfigFile::read(&arguments.setup.config)?;
+    workload::once(&mut file)?;
     // What the sources know today is no part of it.
     let unknown = Arc::new(NotConfigured);
     let (chain, _) = load_chain(&file, &arguments.setup.plugins, unknown, Metering::Fuel)?;

@@ -18,6 +18,7 @@ use crate::metrics::{self, Clients, Requests, Told};
 use crate::recording::{self, Keepers, KeptJudge, LastHandshake};
 use crate::reload::{InitiallyLoaded, Outcomes, Reloader, Swaps};
 use crate::revocation::{self, Current};
+use crate::workload::{self, Agent, BackedJudge};
 use crate::{alerts, expiry, report, signals, systemd, wiring};
 
 /// Printed once clients can connect, for whoever started the gate.
@@ -32,14 +33,15 @@ struct Listening {
 
 /// Loads, listens, and serves until SIGINT or SIGTERM.
 pub(crate) fn run(setup: &Setup, format: Format) -> anyhow::Result<Exit> {
-    let requests = Requests::default();
-    let mut loader = Loader::new(setup.clone(), Arc::new(requests.clone()));
-    let readings = Arc::default();
-    let loaded = loader.load(&readings, None)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
         .context("cannot start the runtime")?;
+    let requests = Requests::default();
+    let agent = Agent::new(runtime.handle().clone());
+    let mut loader = Loader::new(setup.clone(), Arc::new(requests.clone()), agent);
+    let readings = Arc::default();
+    let loaded = loader.load(&readings, None)?;
     runtime.block_on(serve(loader, loaded, readings, &requests, format))
 }
 
@@ -50,13 +52,24 @@ async fn serve(
     requests: &Requests,
     format: Format,
 ) -> anyhow::Result<Exit> {
-    let Loaded { file, sources, chain, identity, options, servers, expiring, warnings } = loaded;
+    let Loaded {
+        file,
+        workload_api,
+        sources,
+        chain,
+        identity,
+        options,
+        servers,
+        expiring,
+        warnings,
+    } = loaded;
     let hangups = signals::hangups()?;
     let outcomes = Outcomes::new(Clock::system(), warnings);
     let mcp =
         McpService::new(options, servers).map_err(|error| wiring::server_mistake(&file, &error))?;
     let keepers = keepers(&file)?;
     let judge = KeptJudge::new(chain.clone(), sources.clone(), keepers.clone());
+    let judge = BackedJudge::new(judge, workload_api.clone());
     let shutdown = signals::shutdown()?;
     let alerts = alerts::start(&file, expiring)?;
     let clients = Clients::new(alerts.clone());
@@ -70,6 +83,8 @@ async fn serve(
     .await?;
     revocation::follow(&sources, gate.live());
     let revocation = Current::new(sources);
+    workload::follow(workload_api.as_ref(), gate.live());
+    let workload_api = workload::Current::new(workload_api);
     tokio::spawn(expiry::watch(alerts.clone(), gate.identity_swap(), revocation.clone()));
     let metrics = match &file.config.metrics {
         Some(section) => {
@@ -77,6 +92,7 @@ async fn serve(
                 live: gate.live(),
                 revocation: revocation.clone(),
                 outcomes: outcomes.clone(),
+                workload_api: workload_api.clone(),
             };
             Some(metrics::serve(section.address, &clients, requests, told, &keepers).await?)
         }
@@ -89,6 +105,7 @@ async fn serve(
         mcp: mcp.clone(),
         revocation,
         alerts,
+        workload_api,
         keepers,
     };
     let loaded = InitiallyLoaded { file, chain, readings };

@@ -4,8 +4,17 @@ use portcullis_config::Document;
 use toml::{Table, Value};
 
 /// The sections, and keys above all sections, that a reload puts in force.
-const RELOADED: [&str; 8] =
-    ["authorize", "chain", "http", "limits", "policies", "reload", "revocation", "servers"];
+const RELOADED: [&str; 9] = [
+    "authorize",
+    "chain",
+    "http",
+    "limits",
+    "policies",
+    "reload",
+    "revocation",
+    "servers",
+    "workload-api",
+];
 /// The same of keys in other sections.
 const RELOADED_KEYS: [&str; 4] =
     ["engine.maximum-decisions", "engine.pagemap-scan", "listen.certificate", "listen.private-key"];
