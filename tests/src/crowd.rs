@@ -11,7 +11,7 @@ use portcullis_pki::Issued;
 use rustls::{ClientConfig, RootCertStore};
 use rustls_pki_types::pem::PemObject as _;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName};
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::Runtime;
 use tokio::sync::{Semaphore, broadcast, mpsc};
@@ -23,8 +23,10 @@ const PATIENCE: Duration = Duration::from_secs(60);
 const CONNECTING: usize = 8;
 /// The first event of a stream.
 const HELLO: &str = "hello";
+/// To whoever calls.
+const ANSWER: &str = r#"{"jsonrpc":"2.0","id":7,"result":{"content":[{"type":"text","text":"done"}],"isError":false}}"#;
 
-/// A server for streams without end.
+/// A server that answers calls at once, and has a stream without end for everybody else.
 pub struct Streams {
     address: SocketAddr,
     open: Arc<AtomicUsize>,
@@ -104,29 +106,67 @@ impl Streams {
 
 async fn serve(
     mut stream: TcpStream,
-    mut events: broadcast::Receiver<String>,
+    events: broadcast::Receiver<String>,
     open: &AtomicUsize,
 ) -> std::io::Result<()> {
-    read_to(&mut stream, "\r\n\r\n").await?;
+    stream.set_nodelay(true)?;
+    let (reading, mut writing) = stream.split();
+    let mut reading = BufReader::new(reading);
+    while let Some(length) = read_head(&mut reading).await? {
+        let Some(length) = length else {
+            open.fetch_add(1, Ordering::SeqCst);
+            let end = tell(reading, writing, events).await;
+            open.fetch_sub(1, Ordering::SeqCst);
+            return end;
+        };
+        reading.read_exact(&mut vec![0; length]).await?;
+        let answer = format!(
+            "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{ANSWER}",
+            ANSWER.len()
+        );
+        writing.write_all(answer.as_bytes()).await?;
+    }
+    Ok(())
+}
+
+/// The length of a request's body, if it has one; nothing at the end.
+async fn read_head(
+    reading: &mut (impl tokio::io::AsyncBufRead + Unpin),
+) -> std::io::Result<Option<Option<usize>>> {
+    let mut length = None;
+    loop {
+        let mut line = String::new();
+        if reading.read_line(&mut line).await? == 0 {
+            return Ok(None);
+        }
+        if line == "\r\n" {
+            return Ok(Some(length.filter(|&length| length > 0)));
+        }
+        if let Some(value) = line.to_ascii_lowercase().strip_prefix("content-length:") {
+            length = value.trim().parse().ok();
+        }
+    }
+}
+
+/// Says what there is to say until the other side leaves.
+async fn tell(
+    mut reading: impl tokio::io::AsyncRead + Unpin,
+    mut writing: impl tokio::io::AsyncWrite + Unpin,
+    mut events: broadcast::Receiver<String>,
+) -> std::io::Result<()> {
     let head =
         "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n";
-    stream.write_all(format!("{head}{}", chunk(HELLO)).as_bytes()).await?;
-    open.fetch_add(1, Ordering::SeqCst);
-    let (mut reading, mut writing) = stream.split();
+    writing.write_all(format!("{head}{}", chunk(HELLO)).as_bytes()).await?;
     let mut byte = [0];
-    let end = loop {
+    loop {
         tokio::select! {
-            _ = reading.read(&mut byte) => break Ok(()),
-            event = events.recv() => {
-                let Ok(event) = event else { break Ok(()) };
-                if let Err(error) = writing.write_all(chunk(&event).as_bytes()).await {
-                    break Err(error);
-                }
-            }
+            _ = reading.read(&mut byte) => return Ok(()),
+            event = events.recv() => match event {
+                Ok(event) => writing.write_all(chunk(&event).as_bytes()).await?,
+                Err(_) => return Ok(()),
+            },
         }
-    };
-    open.fetch_sub(1, Ordering::SeqCst);
-    end
+    }
 }
 
 fn chunk(event: &str) -> String {
