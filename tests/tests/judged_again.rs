@@ -4,10 +4,13 @@
 
 use std::collections::BTreeSet;
 use std::ops::Range;
+use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use portcullis_pki::{Authority, Issued, Profile, RevocationList, RevocationReason, Revoked};
+use portcullis_pki::{
+    AltName, Authority, Issued, Profile, RevocationList, RevocationReason, Revoked,
+};
 use portcullis_tests::client::{VERSIONS, s_client};
 use portcullis_tests::crowd::{Crowd, Streams};
 use portcullis_tests::gate::{Gate, Setup};
@@ -16,29 +19,51 @@ use portcullis_tests::process::Process;
 use portcullis_tests::raw::Dialer;
 use portcullis_tests::responder::{Reply, Responder};
 use portcullis_tests::short_answers;
-use xtask::s_client::{Presented, knock};
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+use xtask::s_client::{Presented, alert_name, knock};
 
 const CLIENTS: usize = 1000;
 /// So many go each time.
 const GROUP: usize = 100;
+/// Longer than it takes from when pins that end are written until the clients before them have gone.
+const PIN_SECONDS: i64 = 12;
 
-/// Those who are listed by a CRL.
+/// The numbers of the groups, by why they go.
 const LISTED: usize = 0;
-/// Those whom an OCSP responder is asked about.
 const ASKED_ABOUT: usize = 1;
+const UNPINNED: usize = 2;
+const UNTRUSTED: usize = 3;
+const EXPIRING: usize = 4;
+const FORMER: usize = 5;
+
+const CHAIN: &str = r#"["ca-chain", "revocation", "pin-list"]"#;
 
 fn group(number: usize) -> Range<usize> {
     number * GROUP..(number + 1) * GROUP
+}
+
+fn is_of(number: usize) -> impl Fn(&usize) -> bool {
+    move |client| group(number).contains(client)
 }
 
 fn serial(client: usize) -> Vec<u8> {
     vec![1, u8::try_from(client / 256).unwrap(), u8::try_from(client % 256).unwrap()]
 }
 
+/// The same whether a pin or a certificate says so.
+fn principal(client: usize) -> String {
+    let kind = if is_of(FORMER)(&client) { "former" } else { "client" };
+    format!("spiffe://example.org/{kind}/{client}")
+}
+
 fn issue(authority: &Authority, client: usize) -> Issued {
-    let serial_number = Some(serial(client));
-    let profile = Profile::client(&format!("client {client}"), pki::valid());
-    authority.issue(&Profile { serial_number, ..profile }).unwrap()
+    let profile = Profile {
+        serial_number: Some(serial(client)),
+        alt_names: vec![AltName::Uri(principal(client))],
+        ..Profile::client(&format!("client {client}"), pki::valid())
+    };
+    authority.issue(&profile).unwrap()
 }
 
 fn crl(authority: &Authority, number: u64, clients: Range<usize>) -> String {
@@ -56,11 +81,25 @@ fn crl(authority: &Authority, number: u64, clients: Range<usize>) -> String {
     authority.revocation_list(&list).unwrap().pem
 }
 
+/// Pins of these clients; those of one group end at a time.
+fn pins(clients: &[Issued], are_pinned: impl Fn(&usize) -> bool, end: Option<i64>) -> String {
+    let pinned = clients.iter().enumerate().filter(|(client, _)| are_pinned(client));
+    let pin = |(client, issued): (usize, &Issued)| {
+        let end = end.filter(|_| is_of(EXPIRING)(&client)).map_or(String::new(), |end| {
+            let end = OffsetDateTime::from_unix_timestamp(end).unwrap();
+            format!(" expires={}", end.format(&Rfc3339).unwrap())
+        });
+        format!("cert-sha256 {} label={}{end}\n", issued.sha256_hex(), principal(client))
+    };
+    pinned.map(pin).collect()
+}
+
 /// Everybody who is inside, and what lets them stay.
 struct House {
     gate: Gate,
     streams: Streams,
     crowd: Crowd,
+    clients: Vec<Issued>,
     listing: Authority,
     all_asked_about_are_revoked: Arc<AtomicBool>,
     _responder: Responder,
@@ -68,12 +107,15 @@ struct House {
 
 impl House {
     fn full() -> Self {
-        let (listing, asked) = (pki::root("Listing"), Arc::new(pki::root("Asked")));
-        let clients: Vec<Issued> = (0..CLIENTS)
-            .map(|client| {
-                issue(if group(ASKED_ABOUT).contains(&client) { &asked } else { &listing }, client)
-            })
-            .collect();
+        let listing = pki::root("Listing");
+        let (asked, leaving) = (Arc::new(pki::root("Asked")), pki::root("Leaving"));
+        let issuer = |client: usize| match client / GROUP {
+            ASKED_ABOUT => &asked,
+            UNTRUSTED => &leaving,
+            _ => &listing,
+        };
+        let clients: Vec<Issued> =
+            (0..CLIENTS).map(|client| issue(issuer(client), client)).collect();
         let all_asked_about_are_revoked = Arc::new(AtomicBool::new(false));
         let (revoked, authority) = (Arc::clone(&all_asked_about_are_revoked), Arc::clone(&asked));
         let responder = Responder::start(move |request| {
@@ -81,33 +123,23 @@ impl House {
             Reply::Body(short_answers::answer(&authority, request, is_revoked))
         });
         let (setup, streams) = (Setup::new(), Streams::start());
-        setup.write("anchors.pem", listing.certificate_pem() + &asked.certificate_pem());
-        setup.write("clients.crl", crl(&listing, 1, 0..0));
-        let sections = format!(
-            r#"
-            [policies.ca-chain]
-            assets = {{ anchors = "anchors.pem" }}
-            [policies.revocation]
-            assets = {{ anchors = "anchors.pem" }}
-            [revocation]
-            issuers = ["anchors.pem"]
-            [revocation.crl]
-            files = ["clients.crl"]
-            [revocation.ocsp]
-            responder = "{}"
-            retry-seconds = 1
-            wait-milliseconds = 60000
-            [metrics]
-            address = "127.0.0.1:0"
-            [servers.streams]
-            url = "{}"
-            "#,
-            responder.url(),
-            streams.url()
-        );
-        let gate = setup.start(r#"["ca-chain", "revocation"]"#, &sections);
+        let all = [&listing, &*asked, &leaving].map(Authority::certificate_pem).concat();
+        setup.write("issuers.pem", &all);
+        setup.write("anchors.pem", &all);
+        setup.write("pins.txt", pins(&clients, |_| true, None));
+        setup.write("listing.crl", crl(&listing, 1, 0..0));
+        setup.write("leaving.crl", crl(&leaving, 1, 0..0));
+        let gate = setup.start(CHAIN, &sections(&responder, &streams));
         let crowd = Crowd::gather(gate.address(), &gate.setup().ca(), &clients, "/streams/mcp");
-        Self { gate, streams, crowd, listing, all_asked_about_are_revoked, _responder: responder }
+        Self {
+            gate,
+            streams,
+            crowd,
+            clients,
+            listing,
+            all_asked_about_are_revoked,
+            _responder: responder,
+        }
     }
 
     /// Waits until these have been closed, and asserts that the log says why, that the server behind the gate is rid of
@@ -116,18 +148,49 @@ impl House {
     fn assert_leave(&mut self, number: usize, (cause, code): (&str, &str)) {
         let (gone, _) = self.crowd.next_to_leave(GROUP);
         assert_eq!(gone, group(number).collect::<BTreeSet<_>>());
-        let mut serials = BTreeSet::new();
+        let (mut serials, mut causes) = (BTreeSet::new(), BTreeSet::new());
         for _ in 0..GROUP {
             let line = self.gate.next_closed();
-            assert_eq!((&line["cause"], &line["code"]), (&cause.into(), &code.into()), "{line}");
+            assert_eq!(line["code"], code, "{line}");
+            causes.insert(line["cause"].as_str().unwrap().to_owned());
             serials.insert(line["serial_number"].as_str().unwrap().to_owned());
         }
         let hexadecimal = |client| data_encoding::HEXLOWER.encode(&serial(client));
         assert_eq!(serials, group(number).map(hexadecimal).collect());
+        // Who was about to be judged again for the change before is judged for this one as well.
+        assert!(causes.contains(cause), "{causes:?}");
         self.streams.wait_until_open(self.crowd.present().len());
-        self.streams.say(cause);
-        self.crowd.all_hear(cause);
+        self.streams.say(code);
+        self.crowd.all_hear(code);
     }
+}
+
+fn sections(responder: &Responder, streams: &Streams) -> String {
+    format!(
+        r#"
+        [policies.ca-chain]
+        assets = {{ anchors = "anchors.pem" }}
+        [policies.revocation]
+        assets = {{ anchors = "issuers.pem" }}
+        [policies.pin-list]
+        assets = {{ pins = "pins.txt" }}
+        settings = {{ principal = "label" }}
+        [revocation]
+        issuers = ["issuers.pem"]
+        [revocation.crl]
+        files = ["listing.crl", "leaving.crl"]
+        [revocation.ocsp]
+        responder = "{}"
+        retry-seconds = 1
+        wait-milliseconds = 60000
+        [metrics]
+        address = "127.0.0.1:0"
+        [servers.streams]
+        url = "{}"
+        "#,
+        responder.url(),
+        streams.url()
+    )
 }
 
 #[test]
@@ -136,21 +199,41 @@ fn a_hundred_of_a_thousand_clients_go_at_each_change_and_the_others_hear_on() {
     assert!(house.gate.scraped().contains("portcullis_connections 1000\n"));
 
     let list = crl(&house.listing, 2, group(LISTED));
-    house.gate.setup().write("clients.crl", list);
+    house.gate.setup().write("listing.crl", list);
     house.assert_leave(LISTED, ("revocation", "revoked"));
 
     house.all_asked_about_are_revoked.store(true, Ordering::SeqCst);
     house.assert_leave(ASKED_ABOUT, ("revocation", "revoked"));
 
+    let end = Some(now() + PIN_SECONDS);
+    let pins = pins(&house.clients, |client| !is_of(UNPINNED)(client), end);
+    house.gate.setup().write("pins.txt", pins);
+    house.assert_leave(UNPINNED, ("policies", "not-pinned"));
+
+    house.gate.setup().write("anchors.pem", house.listing.certificate_pem());
+    house.assert_leave(UNTRUSTED, ("policies", "unknown-issuer"));
+
+    house.assert_leave(EXPIRING, ("expiry", "pin-expired"));
+
+    let bundle = format!("spiffe://example.org\n{}", house.listing.certificate_pem());
+    house.gate.setup().write("bundles.pem", bundle);
+    let config = std::fs::read_to_string(house.gate.setup().path("portcullis.toml")).unwrap();
+    let config = config
+        .replace("pin-list", "spiffe-id")
+        .replace("pins = \"pins.txt\"", "bundles = \"bundles.pem\"")
+        .replace("principal = \"label\"", "patterns = [\"spiffe://example.org/client/*\"]");
+    house.gate.setup().write("portcullis.toml", config);
+    house.assert_leave(FORMER, ("policies", "spiffe-id-not-allowed"));
+
     let metrics = house.gate.scraped();
-    for line in [
-        "portcullis_connections 800\n",
-        "portcullis_rejudged_total{cause=\"revocation\",result=\"closed\"} 200\n",
-        "portcullis_rejudged_total{cause=\"revocation\",result=\"undecided\"} 0\n",
-        "portcullis_rejudged_total{cause=\"expiry\",result=\"closed\"} 0\n",
-    ] {
-        assert!(metrics.contains(line), "no {line} in {metrics}");
-    }
+    assert!(metrics.contains("portcullis_connections 400\n"), "{metrics}");
+    let rejudged = |result: &str| -> usize {
+        let end = format!("result=\"{result}\"}} ");
+        let counts = metrics.lines().filter(|line| line.starts_with("portcullis_rejudged_total"));
+        counts.filter_map(|line| line.split_once(&end)?.1.parse::<usize>().ok()).sum()
+    };
+    assert_eq!((rejudged("closed"), rejudged("undecided")), (6 * GROUP, 0), "{metrics}");
+    assert!(rejudged("kept") >= 400, "{metrics}");
 }
 
 /// A gate of one authority with a CRL, and a client of it.
@@ -199,6 +282,33 @@ fn the_processes_of_a_revoked_clients_sessions_end_with_its_connection() {
     }
 }
 
+#[test]
+fn a_revoked_clients_streams_end_at_the_server_over_http_2_as_well() {
+    let (authority, streams) = (pki::root("Clients"), Streams::start());
+    let servers = format!("[servers.streams]\nurl = \"{}\"\n", streams.url());
+    let (gate, client) = gate_with_a_list(&authority, &servers);
+    let mut curl = Command::new("curl")
+        .args(["--silent", "--http2", "--noproxy", "*", "-H", "accept: text/event-stream"])
+        .arg("--cacert")
+        .arg(gate.setup().ca())
+        .arg("--cert")
+        .arg(&client.chain)
+        .arg("--key")
+        .arg(&client.key)
+        .args([0, 1].map(|_| format!("https://{}/streams/mcp", gate.address())))
+        .arg("--parallel")
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    streams.wait_until_open(2);
+    assert_eq!(gate.next_audit()["alpn"], "h2");
+    gate.setup().write("clients.crl", crl(&authority, 2, 0..1));
+    assert_eq!(gate.next_closed()["code"], "revoked");
+    streams.wait_until_open(0);
+    assert!(!curl.wait().unwrap().success());
+}
+
 /// The ticket of a session, got while the client was good.
 #[test]
 fn a_ticket_gets_a_revoked_client_nothing() {
@@ -221,8 +331,7 @@ fn a_ticket_gets_a_revoked_client_nothing() {
         assert_eq!((&audit["verdict"], &audit["resumed"]), (&"accepted".into(), &true.into()));
     }
 
-    let inside = Dialer::new(&gate, &client).connect();
-    let mut inside = inside;
+    let mut inside = Dialer::new(&gate, &client).connect();
     inside.get("/portcullis/mcp", "");
     inside.read_to("HTTP/1.1 ");
     assert_eq!(gate.next_audit()["verdict"], "accepted");
@@ -237,7 +346,7 @@ fn a_ticket_gets_a_revoked_client_nothing() {
         assert_eq!((&audit["verdict"], &audit["resumed"]), (&"rejected".into(), &true.into()));
         assert_eq!(audit["code"], "revoked");
         assert_eq!(
-            s_client(&gate, version, Some(&client)).map(xtask::s_client::alert_name),
+            s_client(&gate, version, Some(&client)).map(alert_name),
             Some("certificate_revoked")
         );
         assert_eq!(gate.next_audit()["resumed"], false);

@@ -103,11 +103,16 @@ impl Index {
         Some(entry)
     }
 
-    /// Puts a connection into line. One that is already in line keeps its time, and gets into the better line.
+    /// Puts a connection into line. One that is already in line keeps its time, and gets into the better line; of two
+    /// causes the later one is named.
     pub(super) fn want(&mut self, id: u64, wanted: Wanted) {
         let Some(entry) = self.entries.get_mut(&id) else { return };
         let wanted = match entry.wanted {
-            Some(before) if before.line <= wanted.line => return,
+            Some(before) if before.line < wanted.line => return,
+            Some(before) if before.line == wanted.line => {
+                entry.wanted = Some(Wanted { cause: wanted.cause, ..before });
+                return;
+            }
             Some(before) => Wanted { since: before.since.min(wanted.since), ..wanted },
             None => wanted,
         };
@@ -269,6 +274,17 @@ mod tests {
         index.want(2, wanted(Line::Possible));
         assert_eq!(all(&mut index), [4, 2, 3, 1]);
         assert!(!index.is_anybody_waiting());
+    }
+
+    #[test]
+    fn of_two_changes_the_later_one_is_named_and_the_earlier_one_is_waited_for() {
+        let mut index = index(&[(1, None)]);
+        let first = wanted(Line::Possible);
+        index.want(1, first);
+        index.want(1, Wanted { cause: Cause::Revocation, ..wanted(Line::Possible) });
+        let task = index.next(|_| true).expect("a task");
+        assert_eq!(task.wanted, Wanted { cause: Cause::Revocation, ..first });
+        assert!(all(&mut index).is_empty());
     }
 
     #[test]
