@@ -19,7 +19,7 @@ use self::whoami::WhoAmI;
 use crate::caller::Caller;
 use crate::options::{Options, SessionLimits};
 use crate::reply::{self, Body};
-use crate::sessions::{Owner, SESSION_ID};
+use crate::sessions::SESSION_ID;
 
 /// The built-in server, in both protocol eras: with sessions for clients that initialize one, and without.
 pub(crate) struct BuiltIn {
@@ -47,8 +47,11 @@ impl BuiltIn {
     }
 
     /// Ends a client's sessions, once the future is driven; from now on they are nobody's.
-    pub(crate) fn end_sessions_of(&self, client: &Owner) -> impl Future<Output = ()> + use<> {
-        let (ids, manager) = (self.owners.remove_all_of(client), Arc::clone(&self.sessions));
+    pub(crate) fn end_sessions_of(
+        &self,
+        certificate: &[u8; 32],
+    ) -> impl Future<Output = ()> + use<> {
+        let (ids, manager) = (self.owners.remove_all_of(certificate), Arc::clone(&self.sessions));
         async move {
             for id in ids {
                 if let Err(error) = manager.close_session(&id).await {
@@ -68,9 +71,8 @@ impl BuiltIn {
         if !matches!(parts.method, Method::GET | Method::POST | Method::DELETE) {
             return reply::method_not_allowed();
         }
-        let client = caller.certificate.sha256;
         let session = parts.headers.get(SESSION_ID).map(|id| id.as_bytes().to_vec());
-        if let Some(Err(refusal)) = session.map(|id| self.owners.check(&id, &client)) {
+        if let Some(Err(refusal)) = session.map(|id| self.owners.check(&id, caller)) {
             return refusal;
         }
         parts.extensions.insert(Arc::clone(caller));
@@ -85,7 +87,7 @@ impl BuiltIn {
         else {
             return response;
         };
-        if !self.owners.add(&self.sessions, opened, client).await {
+        if !self.owners.add(&self.sessions, opened, caller).await {
             let text = "too many sessions: end one, or try again later";
             return reply::error(StatusCode::SERVICE_UNAVAILABLE, None, reply::REFUSED, text);
         }

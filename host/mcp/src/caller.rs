@@ -29,7 +29,7 @@ pub struct CertificateFacts {
     pub issuer: String,
     /// In lower-case hexadecimal.
     pub serial_number: String,
-    /// SHA-256 of the DER encoding. Sessions belong to it.
+    /// SHA-256 of the DER encoding.
     pub sha256: [u8; 32],
     /// Kind and name: ("uri", "spiffe://example.org/agent").
     pub subject_alt_names: Vec<(String, String)>,

@@ -12,7 +12,6 @@ use crate::authorize::{RuleError, Rules};
 use crate::limits::Limits;
 use crate::options::{HttpServer, Options, Server, StdioServer};
 use crate::service::BUILT_IN_NAME;
-use crate::sessions::Owner;
 use crate::{stdio, upstream};
 
 const MAXIMUM_NAME_BYTES: usize = 64;
@@ -112,11 +111,11 @@ impl InForce {
     }
 
     /// Ends one client's sessions.
-    pub(crate) fn end_sessions_of(&self, client: &Owner) {
+    pub(crate) fn end_sessions_of(&self, certificate: &[u8; 32]) {
         for server in self.servers.values() {
             match &server.endpoint {
-                Endpoint::Http(endpoint) => endpoint.end_sessions_of(client),
-                Endpoint::Stdio(endpoint) => endpoint.end_sessions_of(client),
+                Endpoint::Http(endpoint) => endpoint.end_sessions_of(certificate),
+                Endpoint::Stdio(endpoint) => endpoint.end_sessions_of(certificate),
             }
         }
     }

@@ -1,5 +1,6 @@
-//! Sessions, whoever keeps them: each belongs to the certificate that opened it.
+//! Sessions, whoever keeps them: each belongs to the client that opened it.
 
+mod owner;
 mod table;
 mod usage;
 
@@ -8,14 +9,13 @@ use std::sync::Arc;
 use http::{HeaderMap, Response, StatusCode};
 use tokio_util::sync::CancellationToken;
 
+pub(crate) use self::owner::Owner;
 pub(crate) use self::table::{Found, NotTaken, Room, Table};
 pub(crate) use self::usage::{InUse, Usage};
+use crate::caller::Caller;
 use crate::reply::{self, Body};
 
 pub(crate) const SESSION_ID: &str = "mcp-session-id";
-
-/// SHA-256 of the client certificate that opened a session.
-pub(crate) type Owner = [u8; 32];
 
 /// What every session has.
 #[derive(Debug)]
@@ -52,7 +52,7 @@ impl<S: Claimed> Table<S> {
     pub(crate) fn of_request(
         &self,
         headers: &HeaderMap,
-        client: &Owner,
+        client: &Caller,
     ) -> Result<Option<Arc<S>>, Response<Body>> {
         let mut ids = headers.get_all(SESSION_ID).iter();
         let Some(id) = ids.next() else {

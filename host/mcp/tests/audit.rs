@@ -102,6 +102,26 @@ async fn another_clients_session_is_not_found_and_noted_wherever_it_was_opened()
 }
 
 #[tokio::test]
+async fn a_session_goes_on_when_its_client_comes_with_a_renewed_certificate() {
+    let mut f = fixture(|_| {}).await;
+    let hostile = f.client.initialize(HOSTILE).await;
+    let built_in = f.client.initialize("/portcullis/mcp").await;
+    let body = initialize().to_string();
+    let opened = with_session(json_answer("{}"), "remote-session");
+    let (_, _) = tokio::join!(f.client.post(REMOTE, "", &body), f.upstream.answers(opened));
+    let mut renewed = Client::connect_http2(&f.service, &caller(0xa2, "alice")).await;
+    let call = request(1, "tools/list");
+    assert_eq!(renewed.post(HOSTILE, &hostile, &call).await.status(), StatusCode::OK);
+    assert_eq!(renewed.post("/portcullis/mcp", &built_in, &call).await.status(), StatusCode::OK);
+    let (response, (parts, _)) = tokio::join!(
+        renewed.post(REMOTE, "remote-session", &call),
+        f.upstream.answers(json_answer("{}"))
+    );
+    assert_eq!(response.status(), StatusCode::OK);
+    assert_eq!(parts.headers["mcp-session-id"], "remote-session");
+}
+
+#[tokio::test]
 async fn a_stream_is_noted_when_it_begins_and_when_it_ends() {
     let mut f = fixture(|_| {}).await;
     let session = f.client.initialize(HOSTILE).await;

@@ -17,7 +17,7 @@ pub(super) struct Session {
     /// A server may do without.
     pub(super) id: Option<HeaderValue>,
     version: Option<HeaderValue>,
-    /// The session belongs to the certificate that opened it.
+    /// The way that it was opened on.
     pub(super) route: Arc<Route>,
     /// Ends the stream of what the server has to say by itself.
     pub(super) over: CancellationToken,

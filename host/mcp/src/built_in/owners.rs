@@ -7,11 +7,12 @@ use http::Response;
 use rmcp::transport::streamable_http_server::session::local::LocalSessionManager;
 use rmcp::transport::streamable_http_server::session::{SessionId, SessionManager};
 
+use crate::caller::Caller;
 use crate::options::SessionLimits;
 use crate::reply::Body;
 use crate::sessions::{self, Owner};
 
-/// The certificate that opened each session. The sessions themselves are the SDK's.
+/// Who opened each session. The sessions themselves are the SDK's.
 pub(super) struct Owners {
     limits: SessionLimits,
     known: Mutex<Known>,
@@ -35,10 +36,10 @@ impl Owners {
     }
 
     /// Refuses a session that is not the client's own.
-    pub(super) fn check(&self, id: &[u8], client: &Owner) -> Result<(), Response<Body>> {
+    pub(super) fn check(&self, id: &[u8], client: &Caller) -> Result<(), Response<Body>> {
         let id = std::str::from_utf8(id).unwrap_or_default();
         match self.known().sessions.get(id) {
-            Some(opened) if opened.owner == *client => Ok(()),
+            Some(opened) if opened.owner.is(client) => Ok(()),
             Some(_) => Err(sessions::of_another()),
             None => Err(sessions::not_found()),
         }
@@ -46,10 +47,15 @@ impl Owners {
 
     /// Notes a session that was just opened, and closes one if that is too many: the client's oldest, or else the new
     /// one. Tells whether the new one stays.
-    pub(super) async fn add(&self, manager: &LocalSessionManager, id: &str, client: Owner) -> bool {
+    pub(super) async fn add(
+        &self,
+        manager: &LocalSessionManager,
+        id: &str,
+        client: &Caller,
+    ) -> bool {
         let id = SessionId::from(id);
         self.forget_closed(manager).await;
-        let superfluous = self.known().add(id.clone(), client, &self.limits);
+        let superfluous = self.known().add(id.clone(), Owner::of(client), &self.limits);
         let stays = superfluous.as_ref() != Some(&id);
         if let Some(superfluous) = superfluous
             && let Err(error) = manager.close_session(&superfluous).await
@@ -60,9 +66,9 @@ impl Owners {
     }
 
     /// Forgets a client's sessions, and gives them to be closed.
-    pub(super) fn remove_all_of(&self, client: &Owner) -> Vec<SessionId> {
+    pub(super) fn remove_all_of(&self, certificate: &[u8; 32]) -> Vec<SessionId> {
         let mut known = self.known();
-        known.sessions.extract_if(|_, opened| opened.owner == *client).map(|(id, _)| id).collect()
+        known.sessions.extract_if(|_, opened| opened.owner.came_last_with(certificate)).map(|(id, _)| id).collect()
     }
 
     /// The SDK closes sessions on its own, and does not tell.
@@ -85,7 +91,7 @@ impl Known {
         if self.sessions.len() >= limits.maximum_sessions {
             return Some(id);
         }
-        let own = || self.sessions.iter().filter(|(_, known)| known.owner == owner);
+        let own = || self.sessions.iter().filter(|(_, known)| known.owner.is_same(&owner));
         let oldest = own().min_by_key(|(_, known)| known.number).map(|(id, _)| id.clone());
         let full = own().count() >= limits.maximum_sessions_per_client;
         let superfluous = oldest.filter(|_| full);
@@ -110,7 +116,11 @@ mod tests {
             ..SessionLimits::default()
         };
         let mut known = Known::default();
-        let mut add = |id: &str, owner| known.add(id.into(), [owner; 32], &limits);
+        let mut add = |id: &str, certificate| {
+            let mut caller = Caller::of_principal(None);
+            caller.certificate.sha256 = [certificate; 32];
+            known.add(id.into(), Owner::of(&caller), &limits)
+        };
         assert_eq!(add("a", 1), None);
         assert_eq!(add("b", 1), None);
         assert_eq!(add("c", 1).as_deref(), Some("a"));

@@ -3,7 +3,8 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::{Claim, Claimed, Owner};
+use super::{Claim, Claimed};
+use crate::caller::Caller;
 
 /// Sessions by their id.
 #[derive(Debug)]
@@ -50,10 +51,10 @@ impl<S: Claimed> Table<S> {
         if sessions.len() >= room.for_all {
             return Err(NotTaken::Full);
         }
-        let owner = session.claim().owner;
+        let owner = &session.claim().owner;
         let own = || {
             let claims = sessions.values().map(|known| known.claim());
-            claims.filter(|known| known.owner == owner && !known.is_over())
+            claims.filter(|known| known.owner.is_same(owner) && !known.is_over())
         };
         if own().count() >= room.for_one_client {
             let idle = own().filter_map(|known| Some((known.usage.idle_since()?, known)));
@@ -65,19 +66,19 @@ impl<S: Claimed> Table<S> {
     }
 
     /// Finds a client's own session.
-    pub(crate) fn find(&self, id: &str, client: &Owner) -> Found<S> {
+    pub(crate) fn find(&self, id: &str, client: &Caller) -> Found<S> {
         match self.sessions().get(id) {
-            Some(session) if session.claim().owner != *client => Found::OfAnother,
+            Some(session) if !session.claim().owner.is(client) => Found::OfAnother,
             Some(session) if !session.claim().is_over() => Found::Session(Arc::clone(session)),
             _ => Found::Nothing,
         }
     }
 
-    /// Ends a client's sessions. Whoever keeps them forgets them.
-    pub(crate) fn end_all_of(&self, client: &Owner) {
+    /// Ends the sessions of whom this certificate was presented by last. Whoever keeps them forgets them.
+    pub(crate) fn end_all_of(&self, certificate: &[u8; 32]) {
         let sessions = self.sessions();
         let claims = sessions.values().map(|session| session.claim());
-        claims.filter(|claim| claim.owner == *client).for_each(Claim::end);
+        claims.filter(|claim| claim.owner.came_last_with(certificate)).for_each(Claim::end);
     }
 
     /// Forgets a session that is gone.
@@ -96,6 +97,7 @@ mod tests {
     use tokio_util::sync::CancellationToken;
 
     use super::*;
+    use crate::sessions::Owner;
 
     const ROOM: Room = Room { for_all: 9, for_one_client: 2 };
 
@@ -105,8 +107,14 @@ mod tests {
         }
     }
 
+    fn client(certificate: u8) -> Caller {
+        let mut caller = Caller::of_principal(None);
+        caller.certificate.sha256 = [certificate; 32];
+        caller
+    }
+
     fn session(id: &str, owner: u8) -> Arc<Claim> {
-        Arc::new(Claim::new(id.to_owned(), [owner; 32], CancellationToken::new()))
+        Arc::new(Claim::new(id.to_owned(), Owner::of(&client(owner)), CancellationToken::new()))
     }
 
     #[tokio::test]
@@ -114,11 +122,11 @@ mod tests {
         let table = Table::default();
         let session = session("a", 1);
         table.insert(Arc::clone(&session), ROOM).unwrap();
-        assert!(matches!(table.find("a", &[1; 32]), Found::Session(_)));
-        assert!(matches!(table.find("a", &[2; 32]), Found::OfAnother));
-        assert!(matches!(table.find("0", &[1; 32]), Found::Nothing));
+        assert!(matches!(table.find("a", &client(1)), Found::Session(_)));
+        assert!(matches!(table.find("a", &client(2)), Found::OfAnother));
+        assert!(matches!(table.find("0", &client(1)), Found::Nothing));
         session.end();
-        assert!(matches!(table.find("a", &[1; 32]), Found::Nothing));
+        assert!(matches!(table.find("a", &client(1)), Found::Nothing));
     }
 
     #[tokio::test]
@@ -126,7 +134,7 @@ mod tests {
         let table = Table::default();
         table.insert(session("a", 1), ROOM).unwrap();
         assert_eq!(table.insert(session("a", 2), ROOM), Err(NotTaken::Taken));
-        assert!(matches!(table.find("a", &[1; 32]), Found::Session(_)));
+        assert!(matches!(table.find("a", &client(1)), Found::Session(_)));
     }
 
     #[tokio::test(start_paused = true)]

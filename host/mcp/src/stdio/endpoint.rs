@@ -64,19 +64,18 @@ impl Endpoint {
         parts: &Parts,
         body: Bytes,
     ) -> Response<Body> {
-        let client = &caller.certificate.sha256;
         let answer = match parts.method {
             Method::POST => self.post(caller, &parts.headers, body).await,
-            Method::GET => self.get(client, &parts.headers),
-            Method::DELETE => self.delete(client, &parts.headers),
+            Method::GET => self.get(caller, &parts.headers),
+            Method::DELETE => self.delete(caller, &parts.headers),
             _ => Err(reply::method_not_allowed()),
         };
         answer.unwrap_or_else(|refusal| refusal)
     }
 
     /// Ends a client's sessions.
-    pub(crate) fn end_sessions_of(&self, client: &Owner) {
-        self.sessions.end_all_of(client);
+    pub(crate) fn end_sessions_of(&self, certificate: &[u8; 32]) {
+        self.sessions.end_all_of(certificate);
     }
 
     async fn post(&self, caller: &Caller, headers: &HeaderMap, body: Bytes) -> Answer {
@@ -100,7 +99,7 @@ impl Endpoint {
         if opens && !headers.contains_key(SESSION_ID) {
             return self.open(caller, message).await;
         }
-        let session = self.session(&caller.certificate.sha256, headers)?;
+        let session = self.session(caller, headers)?;
         let Message { line, kind } = message;
         match kind {
             Kind::Request { id, progress_token, .. } => {
@@ -132,7 +131,7 @@ impl Endpoint {
         }
     }
 
-    fn get(&self, client: &Owner, headers: &HeaderMap) -> Answer {
+    fn get(&self, client: &Caller, headers: &HeaderMap) -> Answer {
         if !accepts(headers, "text/event-stream") {
             let text = "a client must accept text/event-stream";
             return Err(refuse(StatusCode::NOT_ACCEPTABLE, None, text));
@@ -150,7 +149,7 @@ impl Endpoint {
         Ok(self.stream(resumed, None))
     }
 
-    fn delete(&self, client: &Owner, headers: &HeaderMap) -> Answer {
+    fn delete(&self, client: &Caller, headers: &HeaderMap) -> Answer {
         self.session(client, headers)?.claim.end();
         Ok(reply::empty(StatusCode::NO_CONTENT))
     }
@@ -203,15 +202,12 @@ impl Endpoint {
             for_all: limits.maximum_sessions,
             for_one_client: limits.maximum_sessions_per_client,
         };
-        let (session, inbox) = Session::new(
-            caller.certificate.sha256,
-            limits.maximum_requests,
-            self.shutdown.child_token(),
-        )
-        .map_err(|error| {
-            tracing::error!(%error, "the system gives no random numbers");
-            self.failed(id, "no session id could be made", "no-random-numbers")
-        })?;
+        let (session, inbox) =
+            Session::new(Owner::of(caller), limits.maximum_requests, self.shutdown.child_token())
+                .map_err(|error| {
+                tracing::error!(%error, "the system gives no random numbers");
+                self.failed(id, "no session id could be made", "no-random-numbers")
+            })?;
         self.sessions.insert(Arc::clone(&session), room).map_err(|_full| {
             let text = "too many sessions: end one, or try again later";
             self.failed(id, text, "too-many-sessions")
@@ -233,7 +229,11 @@ impl Endpoint {
         Ok(session)
     }
 
-    fn session(&self, client: &Owner, headers: &HeaderMap) -> Result<Arc<Session>, Response<Body>> {
+    fn session(
+        &self,
+        client: &Caller,
+        headers: &HeaderMap,
+    ) -> Result<Arc<Session>, Response<Body>> {
         self.sessions.of_request(headers, client)?.ok_or_else(|| {
             let text = "Mcp-Session-Id is required: initialize a session first";
             refuse(StatusCode::BAD_REQUEST, None, text)

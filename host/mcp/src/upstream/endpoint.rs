@@ -67,8 +67,8 @@ impl Endpoint {
     }
 
     /// Ends a client's sessions.
-    pub(crate) fn end_sessions_of(&self, client: &Owner) {
-        self.sessions.end_all_of(client);
+    pub(crate) fn end_sessions_of(&self, certificate: &[u8; 32]) {
+        self.sessions.end_all_of(certificate);
     }
 
     async fn forward(
@@ -78,8 +78,7 @@ impl Endpoint {
         body: Bytes,
         call: Option<&Call>,
     ) -> Result<Response<Body>, Response<Body>> {
-        let client = &caller.certificate.sha256;
-        let session = self.sessions.of_request(&parts.headers, client)?;
+        let session = self.sessions.of_request(&parts.headers, caller)?;
         let in_use = session.as_ref().map(|session| session.claim().usage.enter());
         let id = call.and_then(Call::request_id);
         let method = parts.method.clone();
@@ -101,7 +100,7 @@ impl Endpoint {
         if let Some(given) = answer.headers().get(SESSION_ID)
             && known != Some(given.as_bytes())
         {
-            self.take_session(client, given, id)?;
+            self.take_session(caller, given, id)?;
         }
         let endless = method == Method::GET || call.is_some_and(Call::listens);
         let instead = id.filter(|_| is_event_stream(&answer)).map(|id| {
@@ -149,7 +148,7 @@ impl Endpoint {
     /// Notes whose a session is that the server opens with this answer.
     fn take_session(
         &self,
-        client: &Owner,
+        caller: &Caller,
         given: &HeaderValue,
         id: Option<&Id>,
     ) -> Result<(), Response<Body>> {
@@ -166,7 +165,7 @@ impl Endpoint {
             for_all: self.server.maximum_sessions,
             for_one_client: self.server.maximum_sessions_per_client,
         };
-        let session = Session::new(name.to_owned(), *client, self.shutdown.child_token());
+        let session = Session::new(name.to_owned(), Owner::of(caller), self.shutdown.child_token());
         let taken = self.sessions.insert(Arc::clone(&session), room);
         let delete = self.delete(given);
         let client = self.client.clone();
