@@ -48,6 +48,8 @@ fn openssl_verifies_certificates_crl_and_answers_of_every_kind_of_key() {
         let verify = "verify -x509_strict -CAfile ca/anchor.pem -CRLfile ca/ca.crl -crl_check";
         let verified = ca.openssl(&format!("{verify} -purpose sslclient good.pem"));
         assert!(verified.status.success(), "{key}: {}", text(&verified));
+        let read = ca.openssl("pkey -in good.key -noout");
+        assert!(read.status.success(), "{key}: {}", text(&read));
         let verified =
             ca.openssl(&format!("{verify} -purpose sslserver -verify_ip 127.0.0.1 server.pem"));
         assert!(verified.status.success(), "{key}: {}", text(&verified));

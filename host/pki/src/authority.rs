@@ -18,18 +18,11 @@ use crate::key::PublicKey;
 use crate::oid;
 use crate::profile::{AltName, NameConstraint, PathLength, Profile, Validity};
 use crate::revocation_list::{RevocationList, SignedRevocationList};
+use crate::signature::Signature;
 use crate::test_key::TestKey;
 
 /// Enough that no serial number comes twice, and that nobody guesses the next (RFC 5280, 4.1.2.2 allows 20).
 const SERIAL_BYTES: usize = 16;
-
-/// The signature algorithms, with their AlgorithmIdentifier in DER (RFC 5758, RFC 8410, RFC 4055).
-static ALGORITHMS: [(&SignatureAlgorithm, &[u8]); 4] = [
-    (&rcgen::PKCS_ECDSA_P256_SHA256, b"\x30\x0a\x06\x08\x2a\x86\x48\xce\x3d\x04\x03\x02"),
-    (&rcgen::PKCS_ECDSA_P384_SHA384, b"\x30\x0a\x06\x08\x2a\x86\x48\xce\x3d\x04\x03\x03"),
-    (&rcgen::PKCS_ED25519, b"\x30\x05\x06\x03\x2b\x65\x70"),
-    (&rcgen::PKCS_RSA_SHA256, b"\x30\x0d\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x01\x0b\x05\x00"),
-];
 
 /// A certification authority: a certificate and the key that signs with it.
 pub struct Authority {
@@ -179,14 +172,7 @@ impl Authority {
     /// # Errors
     /// [`Error::Signing`], also where the key is of a type whose signatures are not named here.
     pub fn sign(&self, message: &[u8]) -> Result<Signature, Error> {
-        let key = self.issuer.key();
-        let algorithm = key.algorithm();
-        let (_, algorithm_der) = ALGORITHMS
-            .iter()
-            .find(|(known, _)| *known == algorithm)
-            .ok_or(Error::Signing(rcgen::Error::UnsupportedSignatureAlgorithm))?;
-        let bytes = key.sign(message).map_err(Error::Signing)?;
-        Ok(Signature { algorithm_der, bytes })
+        Signature::make(self.issuer.key(), message)
     }
 
     /// Makes a CRL (RFC 5280, 5) that covers all that this authority issues.
@@ -206,15 +192,6 @@ impl Authority {
             chain_pem: certificate.pem() + &self.chain_pem,
         }
     }
-}
-
-/// A signature by an authority's key.
-#[derive(Clone, Debug)]
-pub struct Signature {
-    /// AlgorithmIdentifier (RFC 5280, 4.1.1.2), DER.
-    pub algorithm_der: &'static [u8],
-    /// The content of the BIT STRING.
-    pub bytes: Vec<u8>,
 }
 
 /// Without the key.

@@ -25,14 +25,16 @@ mod key;
 pub mod oid;
 mod profile;
 mod revocation_list;
+mod signature;
 mod test_key;
 
-pub use authority::{Authority, Signature};
+pub use authority::Authority;
 pub use error::Error;
 pub use files::{replace_private, write_new_public, write_private, write_public};
 pub use flaw::Flaw;
 pub use issued::{Certified, Issued};
-pub use key::{KeyType, PublicKey};
+pub use key::{KeyPair, KeyType, PublicKey};
 pub use profile::{AltName, Extension, KeyUsage, NameConstraint, PathLength, Profile, Validity};
 pub use revocation_list::{RevocationList, RevocationReason, Revoked, SignedRevocationList};
+pub use signature::Signature;
 pub use test_key::{TestKey, TestKeyType};
