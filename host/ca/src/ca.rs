@@ -10,6 +10,7 @@ use portcullis_core::{Certificate, Clock, Timestamp};
 use portcullis_pki::Authority;
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject as _;
+use x509_cert::der::{Decode as _, Encode as _};
 
 use crate::error::Error;
 use crate::index::{Index, Record, Terms};
@@ -87,7 +88,7 @@ impl Ca {
         self.index.find(&serial)?.ok_or_else(unknown)
     }
 
-    fn record_of(&self, certificate: &Certificate) -> Result<Option<Record>, Error> {
+    pub(crate) fn record_of(&self, certificate: &Certificate) -> Result<Option<Record>, Error> {
         match parse_serial(certificate.serial_number()) {
             Some(serial) => self.index.find(&serial),
             None => Ok(None),
@@ -116,6 +117,25 @@ impl Ca {
     #[must_use]
     pub fn crl_path(&self) -> PathBuf {
         self.directory.join(CRL)
+    }
+
+    /// Its certificate and those above it up to the root, DER.
+    pub(crate) fn ca_certificates(&self) -> Result<Vec<Vec<u8>>, Error> {
+        let pem = format!("{}{}", self.authority.chain_pem(), self.anchor_pem()?);
+        let certificates = CertificateDer::pem_slice_iter(pem.as_bytes());
+        let certificates = certificates.map(|der| der.map(|der| der.to_vec()));
+        certificates.collect::<Result<_, _>>().map_err(|error| Error::Malformed {
+            path: self.anchor_path(),
+            problem: error.to_string(),
+        })
+    }
+
+    /// Its subject, DER.
+    pub(crate) fn subject_der(&self) -> Result<Vec<u8>, Error> {
+        let encoding = |error: x509_cert::der::Error| Error::Encoding(error.to_string());
+        let certificate =
+            x509_cert::Certificate::from_der(self.authority.certificate_der()).map_err(encoding)?;
+        certificate.tbs_certificate.subject.to_der().map_err(encoding)
     }
 
     pub(crate) fn anchor_pem(&self) -> Result<String, Error> {

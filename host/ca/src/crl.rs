@@ -12,14 +12,15 @@ use crate::index::{Change, Crl, Record, Revocation};
 use crate::reason::Reason;
 
 impl Ca {
-    /// Revokes a certificate, and makes a CRL that lists it. One that was revoked before stays so as it was.
+    /// Revokes a certificate, and makes a CRL that lists it. One that was revoked before stays so as it was. With it goes
+    /// what has not expired of its line: whoever has its key may have renewed it.
     ///
     /// # Errors
     /// [`Error::UnknownSerial`] if it is gone, [`Error::Expired`], and what is wrong with the index or the CRL's file.
     pub fn revoke(&self, record: &Record, reason: Reason) -> Result<Record, Error> {
         let now = self.valid_now()?;
         let revoked = self.index.change(|change| {
-            change.revoke(&record.serial, Revocation { at: now, reason })?;
+            change.revoke(record, Revocation { at: now, reason })?;
             self.replace_crl(change, now)?;
             let gone = || Error::UnknownSerial(data_encoding::HEXLOWER.encode(&record.serial));
             change.find(&record.serial)?.ok_or_else(gone)

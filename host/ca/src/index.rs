@@ -20,7 +20,7 @@ use crate::reason::{self, Reason};
 /// "PTCA", so that no other program's database is taken for an index.
 const APPLICATION_ID: i32 = 0x5054_4341;
 /// Raised with every change of the schema.
-const FORMAT: i32 = 1;
+const FORMAT: i32 = 2;
 /// How long a process waits for those before it.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(60);
 
@@ -34,9 +34,11 @@ const SCHEMA: &str = "
         from_request INTEGER NOT NULL,
         revoked_at INTEGER,
         reason INTEGER,
+        line BLOB NOT NULL,
         CHECK ((revoked_at IS NULL) = (reason IS NULL))
     ) STRICT;
     CREATE INDEX revoked ON certificates (not_after) WHERE revoked_at IS NOT NULL;
+    CREATE INDEX line ON certificates (line);
     CREATE TABLE crl (
         one INTEGER PRIMARY KEY CHECK (one = 1),
         number INTEGER NOT NULL,
@@ -56,7 +58,14 @@ const SCHEMA: &str = "
     ) STRICT;
 ";
 
-const RECORD: &str = "SELECT serial, name, der, not_before, not_after, from_request, revoked_at, reason FROM certificates";
+/// From format 1, which did not know what was renewed into what.
+const FROM_FORMAT_1: &str = "
+    ALTER TABLE certificates ADD COLUMN line BLOB NOT NULL DEFAULT x'';
+    UPDATE certificates SET line = serial;
+    CREATE INDEX line ON certificates (line);
+";
+
+const RECORD: &str = "SELECT serial, name, der, not_before, not_after, from_request, revoked_at, reason, line FROM certificates";
 
 /// The index of an authority.
 pub(crate) struct Index {
@@ -81,6 +90,9 @@ pub struct Record {
     pub from_request: bool,
     /// Whether it was revoked.
     pub revocation: Option<Revocation>,
+    /// The serial number of the first certificate of its line: of the one that it was renewed from, and so on back to one
+    /// that was issued. Its own if it is that one.
+    pub line: Vec<u8>,
 }
 
 /// That a certificate was revoked.
@@ -164,7 +176,9 @@ impl Index {
             .and_then(|id| Ok((id, number("user_version")?)))
             .map_err(|error| index.failed(error))?;
         let known = (APPLICATION_ID, FORMAT);
-        if found != known {
+        if found == (APPLICATION_ID, 1) {
+            index.upgrade().map_err(|error| index.failed(error))?;
+        } else if found != known {
             let text = |(id, format): (i32, i32)| format!("{id:08x}.{format}");
             return Err(Error::IndexFormat {
                 path: path.to_owned(),
@@ -173,6 +187,17 @@ impl Index {
             });
         }
         Ok(index)
+    }
+
+    fn upgrade(&self) -> rusqlite::Result<()> {
+        let transaction = self.begin()?;
+        // Another process may have been here first.
+        let format: i32 = transaction.pragma_query_value(None, "user_version", |row| row.get(0))?;
+        if format == 1 {
+            transaction.execute_batch(FROM_FORMAT_1)?;
+            transaction.pragma_update(None, "user_version", FORMAT)?;
+        }
+        transaction.commit()
     }
 
     fn connect(path: &Path) -> Result<Self, Error> {
@@ -213,23 +238,6 @@ impl Index {
             })
         });
         terms.map_err(|error| self.failed(error))
-    }
-
-    /// Records a certificate. One whose serial number is there already is an error.
-    pub(crate) fn insert(&self, record: &Record) -> Result<(), Error> {
-        let inserted = self.connection.execute(
-            "INSERT INTO certificates (serial, name, der, not_before, not_after, from_request)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
-            params![
-                record.serial,
-                record.name,
-                record.der,
-                record.not_before,
-                record.not_after,
-                record.from_request
-            ],
-        );
-        inserted.map(drop).map_err(|error| self.failed(error))
     }
 
     pub(crate) fn find(&self, serial: &[u8]) -> Result<Option<Record>, Error> {
@@ -287,14 +295,38 @@ impl Change<'_> {
         self.run(find(self.transaction, serial))
     }
 
-    /// Marks a certificate as revoked.
-    pub(crate) fn revoke(&self, serial: &[u8], revocation: Revocation) -> Result<(), Error> {
+    /// Records a certificate. One whose serial number is there already is an error.
+    pub(crate) fn insert(&self, record: &Record) -> Result<(), Error> {
         self.run(self.transaction.execute(
-            "UPDATE certificates SET revoked_at = ?2, reason = ?3
-             WHERE serial = ?1 AND revoked_at IS NULL",
-            params![serial, revocation.at, revocation.reason as i64],
+            "INSERT INTO certificates (serial, name, der, not_before, not_after, from_request, line)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+            params![
+                record.serial,
+                record.name,
+                record.der,
+                record.not_before,
+                record.not_after,
+                record.from_request,
+                record.line
+            ],
         ))?;
         Ok(())
+    }
+
+    /// Marks a certificate as revoked, and with it what has not expired of its line.
+    pub(crate) fn revoke(&self, record: &Record, revocation: Revocation) -> Result<(), Error> {
+        self.run(self.transaction.execute(
+            "UPDATE certificates SET revoked_at = ?3, reason = ?4
+             WHERE revoked_at IS NULL AND (serial = ?1 OR line = ?2 AND not_after >= ?3)",
+            params![record.serial, record.line, revocation.at, revocation.reason as i64],
+        ))?;
+        Ok(())
+    }
+
+    /// How many certificates of a line have not expired at this time.
+    pub(crate) fn living(&self, line: &[u8], time: Timestamp) -> Result<u32, Error> {
+        let sql = "SELECT count(*) FROM certificates WHERE line = ?1 AND not_after >= ?2";
+        self.run(self.transaction.query_row(sql, params![line, time], |row| row.get(0)))
     }
 
     /// The revoked certificates that had not expired at this time.
@@ -355,6 +387,7 @@ fn record(row: &Row<'_>) -> rusqlite::Result<Record> {
         not_after: row.get(4)?,
         from_request: row.get(5)?,
         revocation,
+        line: row.get(8)?,
     })
 }
 
@@ -394,15 +427,25 @@ mod tests {
             not_after: 100,
             from_request: false,
             revocation: None,
+            line: vec![serial; 16],
         }
+    }
+
+    fn insert(index: &Index, record: &Record) -> Result<(), Error> {
+        index.change(|change| change.insert(record))
+    }
+
+    fn revoked(index: &Index, serial: u8) -> Option<Timestamp> {
+        let found = index.find(&record(serial).serial).unwrap().unwrap();
+        found.revocation.map(|revocation| revocation.at)
     }
 
     #[test]
     fn a_serial_number_is_recorded_once() {
         let folder = tempfile::tempdir().unwrap();
         let index = Index::create(&folder.path().join("index"), &TERMS).unwrap();
-        index.insert(&record(1)).unwrap();
-        assert!(index.insert(&record(1)).is_err());
+        insert(&index, &record(1)).unwrap();
+        assert!(insert(&index, &record(1)).is_err());
         assert_eq!(index.all().unwrap(), [record(1)]);
     }
 
@@ -410,10 +453,10 @@ mod tests {
     fn a_change_that_fails_changes_nothing() {
         let folder = tempfile::tempdir().unwrap();
         let index = Index::create(&folder.path().join("index"), &TERMS).unwrap();
-        index.insert(&record(1)).unwrap();
+        insert(&index, &record(1)).unwrap();
         let revocation = Revocation { at: 5, reason: Reason::KeyCompromise };
         let failed = index.change(|change| {
-            change.revoke(&record(1).serial, revocation)?;
+            change.revoke(&record(1), revocation)?;
             assert_eq!(change.find(&record(1).serial)?.unwrap().revocation, Some(revocation));
             Err::<(), _>(Error::UnknownSerial(String::new()))
         });
@@ -425,15 +468,48 @@ mod tests {
     fn the_first_revocation_counts() {
         let folder = tempfile::tempdir().unwrap();
         let index = Index::create(&folder.path().join("index"), &TERMS).unwrap();
-        index.insert(&record(1)).unwrap();
+        insert(&index, &record(1)).unwrap();
         for at in [5, 6] {
             let revocation = Revocation { at, reason: Reason::Superseded };
-            index.change(|change| change.revoke(&record(1).serial, revocation)).unwrap();
+            index.change(|change| change.revoke(&record(1), revocation)).unwrap();
         }
-        let found = index.find(&record(1).serial).unwrap().unwrap();
-        assert_eq!(found.revocation.map(|revocation| revocation.at), Some(5));
+        assert_eq!(revoked(&index, 1), Some(5));
         let since = |time| index.change(|change| change.revoked_since(time)).unwrap().len();
         assert_eq!((since(100), since(101)), (1, 0));
+    }
+
+    #[test]
+    fn a_revocation_covers_what_lives_of_the_line_and_nothing_else() {
+        let folder = tempfile::tempdir().unwrap();
+        let index = Index::create(&folder.path().join("index"), &TERMS).unwrap();
+        let line = record(1).line;
+        let expired = Record { not_after: 4, ..record(1) };
+        let of_the_line = |serial| Record { line: line.clone(), ..record(serial) };
+        for record in [expired, of_the_line(2), of_the_line(3), record(4)] {
+            insert(&index, &record).unwrap();
+        }
+        assert_eq!(index.change(|change| change.living(&line, 5)).unwrap(), 2);
+        let revocation = Revocation { at: 5, reason: Reason::KeyCompromise };
+        index.change(|change| change.revoke(&of_the_line(2), revocation)).unwrap();
+        let revoked = [1, 2, 3, 4].map(|serial| revoked(&index, serial));
+        assert_eq!(revoked, [None, Some(5), Some(5), None]);
+    }
+
+    #[test]
+    fn an_index_of_format_1_is_taken_over() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("index");
+        let index = Index::create(&path, &TERMS).unwrap();
+        insert(&index, &record(1)).unwrap();
+        let back =
+            "DROP INDEX line; ALTER TABLE certificates DROP COLUMN line; PRAGMA user_version = 1;";
+        index.connection.execute_batch(back).unwrap();
+        drop(index);
+        let index = Index::open(&path).unwrap();
+        assert_eq!(index.all().unwrap(), [record(1)]);
+        insert(&index, &record(2)).unwrap();
+        drop(index);
+        assert_eq!(Index::open(&path).unwrap().all().unwrap().len(), 2);
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use data_encoding::HEXLOWER;
 use portcullis_core::{Certificate, Timestamp};
 use portcullis_pki::{AltName, Authority, KeyType, PathLength, Profile, PublicKey, oid};
 use x509_cert::der::{Decode as _, Encode as _};
@@ -45,9 +46,13 @@ impl Ca {
     /// # Errors
     /// [`Error::Name`], [`Error::Lifetime`], [`Error::Check`], [`Error::Expired`], and what is wrong with the index.
     pub fn issue(&self, ask: &Ask) -> Result<Issued, Error> {
+        self.issue_after(ask, None)
+    }
+
+    fn issue_after(&self, ask: &Ask, before: Option<&Record>) -> Result<Issued, Error> {
         let (profile, now) = self.profile(ask)?;
         let issued = self.authority.issue(&profile)?;
-        let record = self.record(ask, issued.certificate_der, false, now)?;
+        let record = self.record(ask, issued.certificate_der, false, now, before)?;
         Ok(Issued { record, chain_pem: issued.chain_pem, key_pem: Some(issued.key_pem) })
     }
 
@@ -56,13 +61,18 @@ impl Ca {
     /// # Errors
     /// As [`Ca::issue`].
     pub fn certify(&self, ask: &Ask, request: &Request) -> Result<Issued, Error> {
-        self.certify_key(ask, request.key())
+        self.certify_key(ask, request.key(), None)
     }
 
-    fn certify_key(&self, ask: &Ask, key: &PublicKey) -> Result<Issued, Error> {
+    pub(crate) fn certify_key(
+        &self,
+        ask: &Ask,
+        key: &PublicKey,
+        before: Option<&Record>,
+    ) -> Result<Issued, Error> {
         let (profile, now) = self.profile(ask)?;
         let certified = self.authority.certify(&profile, key)?;
-        let record = self.record(ask, certified.certificate_der, true, now)?;
+        let record = self.record(ask, certified.certificate_der, true, now, before)?;
         Ok(Issued { record, chain_pem: certified.chain_pem, key_pem: None })
     }
 
@@ -73,20 +83,19 @@ impl Ca {
     /// [`Error::Revoked`] of a certificate that was revoked, [`Error::NotRenewable`] of an authority's, and as
     /// [`Ca::issue`].
     pub fn renew(&self, record: &Record, lifetime: Option<i64>) -> Result<Issued, Error> {
-        let certificate = Certificate::from_der(record.der.clone())?;
-        let serial = || certificate.serial_number().to_owned();
-        if record.revocation.is_some() {
-            return Err(Error::Revoked(serial()));
-        }
-        if certificate.is_ca() {
-            return Err(Error::NotRenewable(serial()));
-        }
-        let ask = as_before(record, &certificate, lifetime)
-            .ok_or_else(|| Error::NotRenewable(serial()))?;
+        let mut ask = renewable(record)?;
+        ask.lifetime = lifetime.unwrap_or(ask.lifetime);
         if record.from_request {
-            return self.certify_key(&ask, &public_key(&record.der)?);
+            return self.certify_key(&ask, &public_key(&record.der)?, Some(record));
         }
-        self.issue(&ask)
+        self.issue_after(&ask, Some(record))
+    }
+
+    /// The longest lifetime that a certificate can have now, in seconds.
+    #[must_use]
+    pub fn longest_lifetime(&self) -> i64 {
+        let left = self.certificate.not_after().saturating_sub(self.clock.now());
+        left.min(self.terms.maximum_lifetime)
     }
 
     /// Certifies an authority below this one.
@@ -105,7 +114,7 @@ impl Ca {
         profile.extensions = locations::extensions(&self.terms)?;
         let authority = self.authority.intermediate(&profile)?;
         let record = new_record(&options.name, authority.certificate_der().to_vec(), false)?;
-        self.index.insert(&record)?;
+        self.index.change(|change| change.insert(&record))?;
         Ok(authority)
     }
 
@@ -141,25 +150,38 @@ impl Ca {
         }
     }
 
-    /// Checks a certificate and puts it into the index.
+    /// Checks a certificate and puts it into the index, in line with the one that it was renewed from: not if that was
+    /// revoked meanwhile.
     fn record(
         &self,
         ask: &Ask,
         der: Vec<u8>,
         from_request: bool,
         now: Timestamp,
+        before: Option<&Record>,
     ) -> Result<Record, Error> {
         check(&der, self.authority.certificate_der(), ask.usage, now)?;
-        let record = new_record(&ask.name, der, from_request)?;
-        self.index.insert(&record)?;
+        let mut record = new_record(&ask.name, der, from_request)?;
+        self.index.change(|change| {
+            if let Some(before) = before {
+                let known = change.find(&before.serial)?;
+                if known.is_none_or(|known| known.revocation.is_some()) {
+                    return Err(Error::Revoked(HEXLOWER.encode(&before.serial)));
+                }
+                record.line.clone_from(&before.line);
+            }
+            change.insert(&record)
+        })?;
         Ok(record)
     }
 }
 
 fn new_record(name: &str, der: Vec<u8>, from_request: bool) -> Result<Record, Error> {
     let certificate = Certificate::from_der(der)?;
+    let serial = parse_serial(certificate.serial_number()).unwrap_or_default();
     Ok(Record {
-        serial: parse_serial(certificate.serial_number()).unwrap_or_default(),
+        line: serial.clone(),
+        serial,
         name: name.to_owned(),
         not_before: certificate.not_before(),
         not_after: certificate.not_after(),
@@ -169,8 +191,19 @@ fn new_record(name: &str, der: Vec<u8>, from_request: bool) -> Result<Record, Er
     })
 }
 
-/// What a certificate was once asked to be. Nothing for one that is not of this crate's making.
-fn as_before(record: &Record, certificate: &Certificate, lifetime: Option<i64>) -> Option<Ask> {
+/// What a certificate was once asked to be, to be asked again.
+pub(crate) fn renewable(record: &Record) -> Result<Ask, Error> {
+    let serial = || HEXLOWER.encode(&record.serial);
+    if record.revocation.is_some() {
+        return Err(Error::Revoked(serial()));
+    }
+    let certificate = Certificate::from_der(record.der.clone())?;
+    let ask = as_before(record, &certificate).filter(|_| !certificate.is_ca());
+    ask.ok_or_else(|| Error::NotRenewable(serial()))
+}
+
+/// Nothing for one that is not of this crate's making.
+fn as_before(record: &Record, certificate: &Certificate) -> Option<Ask> {
     let alt_names = certificate.subject_alt_names().iter().map(|name| {
         Some(match name.kind {
             "dns" => AltName::Dns(name.text.clone()),
@@ -182,21 +215,14 @@ fn as_before(record: &Record, certificate: &Certificate, lifetime: Option<i64>) 
     });
     let for_servers =
         certificate.extended_key_usages().iter().any(|usage| usage == oid::SERVER_AUTH);
-    let key = match (certificate.public_key().algorithm.as_str(), certificate.public_key().bits) {
-        ("ecdsa-p384", _) => KeyType::P384,
-        ("ecdsa-p521", _) => KeyType::P521,
-        ("ed25519", _) => KeyType::Ed25519,
-        ("rsa", ..=2048) => KeyType::Rsa2048,
-        ("rsa", ..=3072) => KeyType::Rsa3072,
-        ("rsa", _) => KeyType::Rsa4096,
-        _ => KeyType::P256,
-    };
+    let key = certificate.public_key();
+    let key = KeyType::like(&key.algorithm, key.bits);
     let before = record.not_after.checked_sub(record.not_before)? - crate::ask::SKEW_SECONDS;
     Some(Ask {
         name: record.name.clone(),
         alt_names: alt_names.collect::<Option<_>>()?,
         usage: if for_servers { Usage::Server } else { Usage::Client },
-        lifetime: lifetime.unwrap_or(before),
+        lifetime: before,
         key,
     })
 }

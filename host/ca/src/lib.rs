@@ -2,7 +2,7 @@
 //!
 //! [`Ca::init`] makes one, [`Ca::open`] takes it up. What was issued and revoked is in an index (SQLite); any number of
 //! processes may use it at once, and whatever of them is killed, nothing that was handed out is missing from it.
-//! Certificates follow RFC 5280, CRLs too, OCSP answers RFC 6960.
+//! Certificates follow RFC 5280, CRLs too, OCSP answers RFC 6960, renewals over the network EST (RFC 7030).
 //!
 //! | in the directory | is |
 //! |---|---|
@@ -26,7 +26,9 @@ mod locations;
 mod name;
 mod ocsp;
 mod reason;
+mod reenroll;
 mod request;
+mod server;
 
 pub use ask::{Ask, Usage};
 pub use ca::Ca;
@@ -35,6 +37,8 @@ pub use index::{Crl, Record, Revocation};
 pub use init::Options;
 pub use issue::Issued;
 pub use name::{NameError, parse_dns, parse_email, parse_spiffe_id, parse_trust_domain};
-pub use ocsp::{MAXIMUM_REQUEST_BYTES, internal_error};
+pub use ocsp::internal_error;
 pub use reason::{REASONS, Reason};
+pub use reenroll::Refusal;
 pub use request::{Request, RequestError};
+pub use server::{Renewals, SharedCa, serve_status};

@@ -19,7 +19,7 @@ use crate::index::Revocation;
 use crate::reason::Reason;
 
 /// The largest request that is answered, in bytes.
-pub const MAXIMUM_REQUEST_BYTES: usize = 16 * 1024;
+pub(crate) const MAXIMUM_REQUEST_BYTES: usize = 16 * 1024;
 /// How many certificates one request may ask about.
 const MAXIMUM_CERTIFICATES: usize = 32;
 /// The longest nonce that is taken, in bytes (RFC 9654, 2.1).

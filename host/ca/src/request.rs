@@ -1,5 +1,6 @@
 //! Certificate signing requests (PKCS #10, RFC 2986).
 
+use portcullis_est::Names;
 use portcullis_pki::PublicKey;
 use rustls_pki_types::CertificateSigningRequestDer;
 use rustls_pki_types::pem::PemObject as _;
@@ -19,10 +20,11 @@ const MAXIMUM_RSA_BITS: usize = 8192;
 /// A request whose sender has the key.
 ///
 /// The key is all that is taken from it. The names and extensions that it asks for are not: what is in a certificate is
-/// for the authority's operator to say.
+/// for the authority's operator to say. A renewal is refused unless it asks for the names that there are.
 #[derive(Clone, Debug)]
 pub struct Request {
     key: PublicKey,
+    names: Names,
 }
 
 /// Why a request is not followed.
@@ -77,7 +79,12 @@ impl Request {
         let key = PublicKey::from_der(key.raw).map_err(|_| {
             RequestError::Key("it is of an algorithm that is not known here".to_owned())
         })?;
-        Ok(Self { key })
+        let names = Names::of_request(&der).map_err(|_| malformed("its names cannot be read"))?;
+        Ok(Self { key, names })
+    }
+
+    pub(crate) fn names(&self) -> &Names {
+        &self.names
     }
 
     pub(crate) fn key(&self) -> &PublicKey {

@@ -30,6 +30,8 @@ pub(crate) enum CaCommand {
     Revoke(Revoke),
     /// Write a new CRL, or serve the CRL and OCSP answers
     Crl(Crl),
+    /// Renew certificates over the network for who has them, and serve the CRL and OCSP answers if that is wanted
+    Serve(Serve),
     /// List what was issued
     List,
 }
@@ -154,6 +156,22 @@ pub(crate) struct Crl {
     /// Serve /ca.crl and /ocsp over plain HTTP until interrupted, and keep the CRL fresh
     #[arg(long, value_name = "ADDRESS:PORT", num_args = 0..=1, default_missing_value = "127.0.0.1:8889", conflicts_with = "out")]
     pub(crate) serve: Option<SocketAddr>,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct Serve {
+    /// Renew here, over mutual TLS (EST, RFC 7030)
+    #[arg(long, default_value = "127.0.0.1:8890", value_name = "ADDRESS:PORT")]
+    pub(crate) listen: SocketAddr,
+    /// A host name under which clients reach it; may be repeated
+    #[arg(long, value_name = "NAME", value_parser = parse_dns)]
+    pub(crate) dns: Vec<AltName>,
+    /// An address under which clients reach it, by default that of --listen; may be repeated
+    #[arg(long, value_name = "ADDRESS")]
+    pub(crate) ip: Vec<IpAddr>,
+    /// Serve /ca.crl and /ocsp here as well, over plain HTTP, and keep the CRL fresh
+    #[arg(long, value_name = "ADDRESS:PORT", num_args = 0..=1, default_missing_value = "127.0.0.1:8889")]
+    pub(crate) crl: Option<SocketAddr>,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]

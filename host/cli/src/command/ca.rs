@@ -26,9 +26,10 @@ pub(crate) fn ca(arguments: &CaArguments, format: Format) -> anyhow::Result<Exit
         CaCommand::Renew(arguments) => issue::renew(arguments, &open()?, format),
         CaCommand::Revoke(arguments) => revoke::revoke(arguments, &open()?, format),
         CaCommand::Crl(arguments) => match arguments.serve {
-            Some(address) => serve::serve(open()?, address, format),
+            Some(address) => serve::status(open()?, address, format),
             None => crl::crl(arguments, &open()?, format),
         },
+        CaCommand::Serve(arguments) => serve::serve(arguments, &open, format),
         CaCommand::List => list::list(&open()?, clock().now(), format),
     }
 }
