@@ -14,10 +14,10 @@ use crate::pki::Identity;
 /// A folder with an authority in `ca`, where its commands run.
 pub struct PrivateCa(TempDir);
 
-/// `portcullis ca crl --serve`. Ends when dropped.
+/// `portcullis ca serve` or `portcullis ca crl --serve`. Ends when dropped.
 pub struct Served {
     child: Child,
-    address: SocketAddr,
+    listening: Value,
 }
 
 impl PrivateCa {
@@ -80,14 +80,29 @@ impl PrivateCa {
     /// Serves the CRL and OCSP answers.
     #[must_use]
     pub fn serve(&self) -> Served {
-        let mut command = self.command(&["crl", "--serve", "127.0.0.1:0"]);
+        self.served(&["crl", "--serve", "127.0.0.1:0"])
+    }
+
+    /// Renews certificates.
+    #[must_use]
+    pub fn serve_renewals(&self) -> Served {
+        self.served(&["serve", "--listen", "127.0.0.1:0"])
+    }
+
+    /// Does all of it.
+    #[must_use]
+    pub fn serve_all(&self) -> Served {
+        self.served(&["serve", "--listen", "127.0.0.1:0", "--crl", "127.0.0.1:0"])
+    }
+
+    fn served(&self, arguments: &[&str]) -> Served {
+        let mut command = self.command(arguments);
         let mut child = command.stderr(Stdio::inherit()).spawn().expect("it runs");
         let mut line = String::new();
         let mut stdout = BufReader::new(child.stdout.take().expect("a pipe"));
         stdout.read_line(&mut line).expect("a line on standard output");
-        let event: Value = serde_json::from_str(&line).expect("JSON");
-        let address = event["address"].as_str().and_then(|text| text.parse().ok());
-        Served { child, address: address.expect("an address") }
+        let listening = serde_json::from_str(&line).unwrap_or_else(|_| panic!("no JSON: {line:?}"));
+        Served { child, listening }
     }
 
     /// Runs `openssl` in the folder.
@@ -101,13 +116,23 @@ impl Served {
     /// Its address.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
-        self.address
+        self.said("address").parse().expect("an address")
     }
 
     /// Where OCSP requests go.
     #[must_use]
     pub fn ocsp(&self) -> String {
-        format!("http://{}/ocsp", self.address)
+        self.said("ocsp").to_owned()
+    }
+
+    /// Where renewals are asked for.
+    #[must_use]
+    pub fn renewals(&self) -> String {
+        self.said("renewals").to_owned()
+    }
+
+    fn said(&self, key: &str) -> &str {
+        self.listening[key].as_str().unwrap_or_else(|| panic!("{key}: {}", self.listening))
     }
 }
 

@@ -2,16 +2,19 @@
 
 mod ca;
 mod policy;
+mod renew;
 
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-pub(crate) use ca::{CaArguments, CaCommand, Crl, Init, Issue, Output, Renew, Revoke};
+pub(crate) use ca::{CaArguments, CaCommand, Crl, Init, Issue, Output, Renew, Revoke, Serve};
 pub(crate) use policy::{
     BuildPolicy, InspectPolicy, JavaScriptEngine, NewPolicy, PolicyCommand, PolicyLanguage,
 };
+
+pub(crate) use renew::{RenewFiles, Renewing};
 
 /// The gate in front of MCP servers: a client comes in only if its certificate satisfies every policy you chained
 #[derive(Debug, Parser)]
@@ -39,6 +42,8 @@ pub(crate) enum Command {
     Connect(Connect),
     /// Run a private certification authority: for development, and for small installations
     Ca(CaArguments),
+    /// Have a certificate renewed by its authority, in its files (EST, RFC 7030)
+    Renew(RenewFiles),
     /// Run suites: cases that policies must pass, offline
     Test(Test),
     /// Make, build and inspect policies
@@ -149,6 +154,8 @@ pub(crate) struct Connect {
     /// How long a message waits for a gate that cannot be reached
     #[arg(long, value_name = "MS", default_value_t = 10_000)]
     pub(crate) connect_timeout_ms: u64,
+    #[command(flatten)]
+    pub(crate) renewing: Renewing,
     /// Serve HTTP here instead of standard input and output: a loopback address, port 0 for a free one
     #[arg(long, value_name = "ADDRESS:PORT")]
     pub(crate) listen: Option<SocketAddr>,

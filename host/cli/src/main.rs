@@ -28,7 +28,7 @@ use std::process::ExitCode;
 use clap::Parser as _;
 
 use crate::arguments::{Arguments, Command, OutputFormat};
-use crate::command::{ca, check, connect, explain, policy, replay, run, test};
+use crate::command::{ca, check, connect, explain, policy, renew, replay, run, test};
 use crate::exit::Exit;
 use portcullis_config::Mistake;
 
@@ -60,6 +60,7 @@ fn execute(arguments: &Arguments) -> anyhow::Result<Exit> {
         Command::Connect(arguments) => connect::connect(arguments, format.without_junit()?),
         Command::Policy(command) => policy::policy(command, format.without_junit()?),
         Command::Replay(replay) => replay::replay(replay, format.without_junit()?),
+        Command::Renew(arguments) => renew::renew(arguments, format.without_junit()?),
         Command::Ca(arguments) => ca::ca(arguments, format.without_junit()?),
         Command::Test(test) => test::test(test, format),
     }

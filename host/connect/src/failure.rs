@@ -27,7 +27,7 @@ pub enum Failure {
     #[error("the gate cannot be reached: {0}")]
     Unreachable(String),
     /// Whoever answers is not the gate that is trusted.
-    #[error("{0}")]
+    #[error("the gate's own certificate is not trusted: {0}")]
     Untrusted(String),
 }
 

@@ -44,6 +44,9 @@ pub enum FileProblem {
     /// It is too large to be meant.
     #[error("more than {MAXIMUM_BYTES} bytes are not read")]
     TooLarge,
+    /// It cannot be replaced.
+    #[error("cannot be replaced: {0}")]
+    Write(io::Error),
 }
 
 impl FileError {

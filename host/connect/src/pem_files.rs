@@ -8,6 +8,8 @@ use std::time::SystemTime;
 
 use crate::file::{FileError, FileProblem, read};
 use crate::identity::{ClientIdentity, IdentityError, IdentitySource, NoIdentity};
+use crate::pair::Pair;
+use crate::renewal::RenewalError;
 
 /// A certificate chain and its key in one file or two. Renewed files are taken over at the next request; those that
 /// cannot be used are reported once, and the last good identity stays.
@@ -34,31 +36,35 @@ struct Fingerprint {
 }
 
 impl PemFiles {
-    /// Reads the chain from `certificate`, and the key from `key` or from the same file.
+    /// Reads the chain from `certificate`, and the key from `key` or from the same file. A renewal of these files that was
+    /// broken off is finished first.
     ///
     /// # Errors
     ///
     /// When there is no identity in them now. Later on, the last good one stays.
     pub fn open(certificate: &Path, key: Option<&Path>) -> Result<Self, FileError> {
         let key = key.unwrap_or(certificate);
+        if let Err(error) = (Pair { certificate, key }).finish() {
+            tracing::warn!(%error, "a renewal was broken off and cannot be finished");
+        }
         let seen = fingerprints(certificate, key).ok();
         let last_good = Arc::new(load(0, certificate, key)?);
         let state = Mutex::new(State { seen, last_good });
         Ok(Self { certificate: certificate.to_owned(), key: key.to_owned(), state })
     }
-}
 
-impl IdentitySource for PemFiles {
-    fn current(&self) -> Result<Arc<ClientIdentity>, NoIdentity> {
+    /// The identity that the files hold, or held last.
+    #[must_use]
+    pub fn identity(&self) -> Arc<ClientIdentity> {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         // Taken before the files are read: a change in between is another change.
         let seen = match fingerprints(&self.certificate, &self.key) {
             Ok(seen) => Some(seen),
             // Between the removal of one file and the arrival of the next.
-            Err(_) => return Ok(Arc::clone(&state.last_good)),
+            Err(_) => return Arc::clone(&state.last_good),
         };
         if seen == state.seen {
-            return Ok(Arc::clone(&state.last_good));
+            return Arc::clone(&state.last_good);
         }
         state.seen = seen;
         let generation = state.last_good.generation() + 1;
@@ -76,7 +82,27 @@ impl IdentitySource for PemFiles {
                 tracing::warn!(%error, "the certificate changed, and the old one is still used");
             }
         }
-        Ok(Arc::clone(&state.last_good))
+        Arc::clone(&state.last_good)
+    }
+
+    pub(crate) fn check_writable(&self) -> Result<(), RenewalError> {
+        self.pair().check_writable().map_err(|error| RenewalError::Write(error.to_string()))
+    }
+
+    /// Puts another pair into the files.
+    pub(crate) fn replace(&self, chain_pem: &str, key_pem: &str) -> Result<(), RenewalError> {
+        let replaced = self.pair().replace(chain_pem, key_pem);
+        replaced.map_err(|error| RenewalError::Write(error.to_string()))
+    }
+
+    fn pair(&self) -> Pair<'_> {
+        Pair { certificate: &self.certificate, key: &self.key }
+    }
+}
+
+impl IdentitySource for PemFiles {
+    fn current(&self) -> Result<Arc<ClientIdentity>, NoIdentity> {
+        Ok(self.identity())
     }
 }
 

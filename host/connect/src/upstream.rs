@@ -15,8 +15,9 @@ use hyper_util::rt::{TokioExecutor, TokioTimer};
 use portcullis_core::Clock;
 use rustls::client::Resumption;
 use rustls::sign::SingleCertAndKey;
+use rustls::time_provider::TimeProvider;
 use rustls::{CertificateError, ClientConfig, OtherError};
-use rustls_pki_types::ServerName;
+use rustls_pki_types::{ServerName, UnixTime};
 use tokio_rustls::TlsConnector;
 
 use crate::connector::{Alerts, Connector};
@@ -116,7 +117,7 @@ impl Upstream {
         let server_name =
             ServerName::try_from(name.clone()).map_err(|_| UpstreamError::ServerName(name))?;
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-        let tls = ClientConfig::builder_with_provider(provider)
+        let tls = ClientConfig::builder_with_details(provider, Arc::new(TlsTime(clock.clone())))
             .with_safe_default_protocol_versions()
             .map_err(UpstreamError::Tls)?;
         let tls = match &options.trust {
@@ -186,11 +187,27 @@ impl Upstream {
         route: &Route,
         request: Request<Body>,
     ) -> Result<Response<Incoming>, Failure> {
-        let began = Instant::now();
-        let result = route.client.request(request).await;
-        let result = result.map_err(|error| self.failure(route, &error, began));
+        let result = self.request_by(route, request).await;
         self.note(result.as_ref().err());
         result
+    }
+
+    /// Sends one request, once, and leaves it to the caller to say how it went.
+    pub(crate) async fn exchange(
+        &self,
+        request: Request<Body>,
+    ) -> Result<Response<Incoming>, Failure> {
+        self.request_by(&*self.route()?, request).await
+    }
+
+    async fn request_by(
+        &self,
+        route: &Route,
+        request: Request<Body>,
+    ) -> Result<Response<Incoming>, Failure> {
+        let began = Instant::now();
+        let result = route.client.request(request).await;
+        result.map_err(|error| self.failure(route, &error, began))
     }
 
     /// The connections of an identity are its own: with the next one new connections are made, and on those of the
@@ -249,10 +266,9 @@ impl Upstream {
     fn untrusted(&self, reason: &CertificateError) -> String {
         let origin = self.options.trust.origin();
         let (what, to_do) = match reason {
-            CertificateError::UnknownIssuer => (
-                format!("it was issued by none of {origin}"),
-                "give the CA that issued the gate's certificate",
-            ),
+            CertificateError::UnknownIssuer => {
+                (format!("it was issued by none of {origin}"), "give the CA that issued it")
+            }
             CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
                 (
                     format!("it is not one for `{}`", self.server_name.to_str()),
@@ -262,9 +278,9 @@ impl Upstream {
             CertificateError::Other(OtherError(why)) => {
                 (why.to_string(), "check the ID that the gate should have")
             }
-            reason => (reason.to_string(), "ask the gate's operator"),
+            reason => (reason.to_string(), "ask the operator of that server"),
         };
-        format!("the gate's own certificate is not trusted: {what}. What to do: {to_do}")
+        format!("{what}. What to do: {to_do}")
     }
 
     /// Says once what goes wrong, and when it is over.
@@ -278,6 +294,17 @@ impl Upstream {
             None => tracing::info!("the gate answers again"),
         }
         *last = failure.cloned();
+    }
+}
+
+/// The clock, as rustls asks for the time.
+#[derive(Debug)]
+struct TlsTime(Clock);
+
+impl TimeProvider for TlsTime {
+    fn current_time(&self) -> Option<UnixTime> {
+        let seconds = u64::try_from(self.0.now()).ok()?;
+        Some(UnixTime::since_unix_epoch(Duration::from_secs(seconds)))
     }
 }
 

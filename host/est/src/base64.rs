@@ -1,16 +1,16 @@
 //! Bodies are Base64, in lines or in one (RFC 7030, 4; RFC 8951, 3).
 
-use data_encoding::{BASE64, BASE64_MIME};
+use data_encoding::BASE64;
 
 /// A body that is not Base64.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the body is not Base64")]
 pub struct NotBase64;
 
-/// In lines of 76 characters.
+/// In one line: some clients (strongSwan 5.9) do not read the end of several.
 #[must_use]
 pub fn encode(bytes: &[u8]) -> String {
-    BASE64_MIME.encode(bytes)
+    BASE64.encode(bytes)
 }
 
 /// White space is left out wherever it stands.

@@ -26,17 +26,3 @@ pub const REQUEST_TYPE: &str = "application/pkcs10";
 pub const CERTS_ONLY_TYPE: &str = "application/pkcs7-mime; smime-type=certs-only";
 /// The largest body in either direction, in bytes.
 pub const MAXIMUM_BODY_BYTES: usize = 128 * 1024;
-
-/// A certificate in PEM (RFC 7468).
-#[must_use]
-pub fn pem(certificate: &[u8]) -> String {
-    let base64 = data_encoding::BASE64.encode(certificate);
-    let mut text = "-----BEGIN CERTIFICATE-----\n".to_owned();
-    let mut rest = base64.as_str();
-    while !rest.is_empty() {
-        let (line, left) = rest.split_at(rest.len().min(64));
-        text.extend([line, "\n"]);
-        rest = left;
-    }
-    text + "-----END CERTIFICATE-----\n"
-}

@@ -11,8 +11,8 @@ use std::time::Duration;
 use anyhow::Context as _;
 use portcullis_connect::local::{self, Listener};
 use portcullis_connect::{
-    Failure, FileError, FileProblem, IdentityError, IdentitySource, PemFiles, Roots, Trust,
-    Upstream, UpstreamOptions, stdio, watch_expiry,
+    Failure, FileError, FileProblem, IdentityError, IdentitySource, PemFiles, Renewal, Roots,
+    Trust, Upstream, UpstreamOptions, stdio, watch_expiry,
 };
 use portcullis_engine::Clock;
 use portcullis_workload::{Address, Choice, ENDPOINT_SOCKET, SvidVerifier, WorkloadApi, parse_id};
@@ -42,7 +42,7 @@ pub(crate) fn connect(arguments: &Connect, format: Format) -> anyhow::Result<Exi
         .enable_all()
         .build()
         .context("cannot start the runtime")?;
-    let (source, trust) = {
+    let Sides { source, trust, renewal } = {
         let _within = runtime.enter();
         both_sides(arguments)?
     };
@@ -52,7 +52,10 @@ pub(crate) fn connect(arguments: &Connect, format: Format) -> anyhow::Result<Exi
     let upstream = Arc::new(Upstream::new(options, Arc::clone(&source), Clock::system())?);
     let served = runtime.block_on(async {
         let shutdown = signals::shutdown()?;
-        tokio::spawn(watch_expiry(source, Clock::system()));
+        match renewal {
+            Some(renewal) => tokio::spawn(async move { renewal.watch().await }),
+            None => tokio::spawn(watch_expiry(source, Clock::system())),
+        };
         match arguments.listen {
             Some(address) => {
                 let mut options = local::Options::new(address);
@@ -109,11 +112,19 @@ async fn serve_http(
     Ok(())
 }
 
-/// What is presented, and whom the gate's certificate is believed from.
-fn both_sides(arguments: &Connect) -> anyhow::Result<(Arc<dyn IdentitySource>, Trust)> {
-    let of_ca = || roots(arguments.ca.as_deref()).map(Trust::Roots);
+/// What is presented and who renews it, if anybody does here, and whom the gate's certificate is believed from.
+struct Sides {
+    source: Arc<dyn IdentitySource>,
+    trust: Trust,
+    renewal: Option<Renewal>,
+}
+
+fn both_sides(arguments: &Connect) -> anyhow::Result<Sides> {
+    let of_ca = || roots(arguments.ca.as_deref(), "--ca").map(Trust::Roots);
     if let Some(certificate) = &arguments.cert {
-        return Ok((pem_files(arguments, certificate)?, of_ca()?));
+        let files = pem_files(certificate, arguments.key.as_deref())?;
+        let renewal = renewal(arguments, &files)?;
+        return Ok(Sides { source: files, trust: of_ca()?, renewal });
     }
     let api = agent(arguments)?;
     let trust = match &arguments.gate_id {
@@ -124,7 +135,7 @@ fn both_sides(arguments: &Connect) -> anyhow::Result<(Arc<dyn IdentitySource>, T
         }
         None => of_ca()?,
     };
-    Ok((Arc::new(SvidSource::new(api)), trust))
+    Ok(Sides { source: Arc::new(SvidSource::new(api)), trust, renewal: None })
 }
 
 /// What it gives may come later: messages wait for it as they wait for the gate.
@@ -149,9 +160,22 @@ fn agent(arguments: &Connect) -> anyhow::Result<WorkloadApi> {
     Ok(WorkloadApi::start(address, choice, Clock::system()))
 }
 
-fn pem_files(arguments: &Connect, path: &Path) -> Result<Arc<dyn IdentitySource>, Mistake> {
-    let files = PemFiles::open(path, arguments.key.as_deref()).map_err(|error| {
-        let is_key = arguments.key.as_ref() == Some(&error.path);
+/// Who renews the files, if anybody does.
+fn renewal(arguments: &Connect, files: &Arc<PemFiles>) -> anyhow::Result<Option<Renewal>> {
+    let Some(url) = &arguments.renewing.renew else { return Ok(None) };
+    let ca = arguments.renewing.renew_ca.as_deref();
+    let roots = match ca {
+        Some(_) => roots(ca, "--renew-ca")?,
+        None => roots(arguments.ca.as_deref(), "--ca")?,
+    };
+    let options = UpstreamOptions::new(url, roots);
+    Ok(Some(Renewal::new(options, Arc::clone(files), Clock::system())?))
+}
+
+/// A certificate and its key in files.
+pub(super) fn pem_files(certificate: &Path, key: Option<&Path>) -> Result<Arc<PemFiles>, Mistake> {
+    let files = PemFiles::open(certificate, key).map_err(|error| {
+        let is_key = key == Some(error.path.as_path());
         let hint = match &error.problem {
             FileProblem::Identity(IdentityError::NoKey) if !is_key => {
                 Some("give the file of the key with --key")
@@ -163,23 +187,22 @@ fn pem_files(arguments: &Connect, path: &Path) -> Result<Arc<dyn IdentitySource>
         };
         mistake(&error, if is_key { "--key" } else { "--cert" }, hint)
     })?;
-    if let Ok(identity) = files.current() {
-        let certificate = identity.certificate();
-        tracing::info!(
-            url = arguments.url,
-            subject = certificate.subject(),
-            serial = certificate.serial_number(),
-            until = time::format(certificate.not_after()),
-            "connecting with this certificate"
-        );
-    }
+    let identity = files.identity();
+    let certificate = identity.certificate();
+    tracing::info!(
+        subject = certificate.subject(),
+        serial = certificate.serial_number(),
+        until = time::format(certificate.not_after()),
+        "connecting with this certificate"
+    );
     Ok(Arc::new(files))
 }
 
-fn roots(ca: Option<&Path>) -> anyhow::Result<Roots> {
+/// Whom the server's certificate is believed from.
+pub(super) fn roots(ca: Option<&Path>, key: &str) -> anyhow::Result<Roots> {
     match ca {
-        Some(path) => Ok(Roots::from_file(path).map_err(|error| mistake(&error, "--ca", None))?),
-        None => Roots::system().context("give the CA of the gate's certificate with --ca"),
+        Some(path) => Ok(Roots::from_file(path).map_err(|error| mistake(&error, key, None))?),
+        None => Roots::system().context("give the CA of the server's certificate with --ca"),
     }
 }
 

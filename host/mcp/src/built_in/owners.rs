@@ -68,7 +68,11 @@ impl Owners {
     /// Forgets a client's sessions, and gives them to be closed.
     pub(super) fn remove_all_of(&self, certificate: &[u8; 32]) -> Vec<SessionId> {
         let mut known = self.known();
-        known.sessions.extract_if(|_, opened| opened.owner.came_last_with(certificate)).map(|(id, _)| id).collect()
+        known
+            .sessions
+            .extract_if(|_, opened| opened.owner.came_last_with(certificate))
+            .map(|(id, _)| id)
+            .collect()
     }
 
     /// The SDK closes sessions on its own, and does not tell.
