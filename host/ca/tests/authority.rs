@@ -9,7 +9,7 @@ use portcullis_ca::{
     parse_spiffe_id,
 };
 use portcullis_core::{Certificate, Clock};
-use portcullis_pki::{KeyType, NameConstraint};
+use portcullis_pki::{KeyPair, KeyType, NameConstraint};
 use proptest::prelude::*;
 use tempfile::TempDir;
 use x509_cert::crl::CertificateList;
@@ -143,6 +143,63 @@ fn an_authority_that_has_expired_or_is_not_yet_valid_signs_nothing() {
         assert!(matches!(ca.answer_ocsp(&request(&ca, &[1])), Err(Error::Expired { .. })));
         assert_eq!(ca.records().unwrap().len(), 1, "what it issued can still be seen");
     }
+}
+
+/// A request for the certificate after this one, with a new key.
+fn next_request(before: &Issued) -> Vec<u8> {
+    let certificate = Certificate::from_der(before.record.der.clone()).unwrap();
+    portcullis_est::request(&certificate, &KeyPair::generate(KeyType::P256).unwrap()).unwrap()
+}
+
+#[test]
+fn a_renewal_lasts_as_long_as_the_one_before_and_no_longer_than_the_authority() {
+    let here = Here::new();
+    let ca = here.init(&options());
+    let first = ca.issue(&ask("client")).unwrap();
+    let renew = |before: &Issued| {
+        let renewed = ca.reenroll(&before.record.der, &next_request(before)).unwrap();
+        (renewed.record.not_after, renewed)
+    };
+    here.at(START + 16 * HOUR);
+    let (until, second) = renew(&first);
+    assert_eq!(until, START + 16 * HOUR + DAY);
+    assert_eq!((&second.record.line, second.key_pem.is_none()), (&first.record.serial, true));
+    let last = {
+        here.at(START + 9 * DAY);
+        ca.issue(&Ask { lifetime: DAY, ..ask("client") }).unwrap()
+    };
+    here.at(START + 9 * DAY + 16 * HOUR);
+    assert_eq!(renew(&last).0, START + 10 * DAY, "the authority's own end");
+}
+
+#[test]
+fn only_a_certificate_that_is_in_force_is_renewed() {
+    let here = Here::new();
+    let ca = here.init(&Options { path_length: 1, ..options() });
+    let client = ca.issue(&ask("client")).unwrap();
+    let request = next_request(&client);
+    let code = |der: &[u8]| ca.reenroll(der, &request).unwrap_err().code();
+    here.at(START - 61);
+    assert_eq!(code(&client.record.der), "not-yet-valid");
+    here.at(START + DAY + 1);
+    assert_eq!(code(&client.record.der), "expired");
+    here.at(START + DAY);
+    let mut changed = client.record.der.clone();
+    *changed.last_mut().unwrap() ^= 1;
+    assert_eq!(code(&changed), "unknown-issuer");
+    assert_eq!(code(ca.certificate().der()), "unknown-issuer");
+    assert_eq!(code(b"garbage"), "unknown-issuer");
+    let below = here.folder.path().join("below");
+    let options = Options { lifetime: DAY, ..options() };
+    let below = Ca::init(&below, &options, Some(&ca), here.clock()).unwrap();
+    assert_eq!(code(below.certificate().der()), "not-renewable");
+    let other = ca.issue(&ask("other")).unwrap();
+    assert_eq!(code(&other.record.der), "names-differ");
+    ca.revoke(&client.record, Reason::Superseded).unwrap();
+    assert_eq!(code(&client.record.der), "revoked");
+    // One that was looked at before it was revoked.
+    assert!(matches!(ca.renew(&client.record, None), Err(Error::Revoked(_))));
+    assert_eq!(ca.records().unwrap().len(), 3);
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use data_encoding::HEXLOWER;
-use http_body_util::{BodyExt as _, Full, Limited};
+use http_body_util::{BodyExt as _, Full};
 use hyper::body::{Bytes, Incoming};
 use hyper::header::{ALLOW, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER};
 use hyper::server::conn::http1;
@@ -33,6 +33,7 @@ pub(super) const AUDIT: &str = "portcullis::renewal";
 /// When a client that has too many may come again, in seconds.
 const RETRY_AFTER_SECONDS: u16 = 3600;
 const MAXIMUM_HEADER_BYTES: usize = 16 * 1024;
+const MAXIMUM_READ_BYTES: usize = 8 * est::MAXIMUM_BODY_BYTES;
 
 const TRANSFER_ENCODING: HeaderName = HeaderName::from_static("content-transfer-encoding");
 
@@ -134,16 +135,17 @@ impl Renewals {
     ) -> Response<Full<Bytes>> {
         let kind = request.headers().get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
         let kind = kind.and_then(|kind| kind.split(';').next()).map(str::trim);
-        if !kind.is_some_and(|kind| kind.eq_ignore_ascii_case(est::REQUEST_TYPE)) {
+        let is_request = kind.is_some_and(|kind| kind.eq_ignore_ascii_case(est::REQUEST_TYPE));
+        let body = read(request.into_body()).await;
+        if !is_request {
             let text = "the body is a request, application/pkcs10";
             return refuse(StatusCode::UNSUPPORTED_MEDIA_TYPE, "content-type", text);
         }
-        let body = Limited::new(request.into_body(), est::MAXIMUM_BODY_BYTES);
-        let Ok(body) = body.collect().await else {
+        let Some(body) = body else {
             let text = "the body is too long, or breaks off";
             return refuse(StatusCode::PAYLOAD_TOO_LARGE, "too-large", text);
         };
-        let Ok(request) = est::decode(&body.to_bytes()) else {
+        let Ok(request) = est::decode(&body) else {
             return refuse(StatusCode::BAD_REQUEST, "bad-request", "the body is not Base64");
         };
         let renewed = self.ca.with(move |ca| {
@@ -157,6 +159,22 @@ impl Renewals {
             Err(refusal) => refused(&refusal, None, peer),
         }
     }
+}
+
+/// A body that is not too long. Something more is read and left: whoever still sends does not see the answer.
+async fn read(mut body: Incoming) -> Option<Vec<u8>> {
+    let (mut kept, mut seen) = (Vec::new(), 0);
+    while let Some(frame) = body.frame().await {
+        let Ok(data) = frame.ok()?.into_data() else { continue };
+        seen += data.len();
+        if seen > MAXIMUM_READ_BYTES {
+            break;
+        }
+        if seen <= est::MAXIMUM_BODY_BYTES {
+            kept.extend_from_slice(&data);
+        }
+    }
+    (seen <= est::MAXIMUM_BODY_BYTES).then_some(kept)
 }
 
 fn renewed_for(issued: &Issued, before: &[u8], peer: SocketAddr) -> Response<Full<Bytes>> {

@@ -4,7 +4,7 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use portcullis_core::Certificate;
+use portcullis_core::{Certificate, printable, with_causes};
 use rustls::client::danger::HandshakeSignatureValid;
 use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
 use rustls::server::NoServerSessionStorage;
@@ -20,6 +20,9 @@ use tokio::runtime::{Handle, RuntimeFlavor};
 use super::renewal::AUDIT;
 use crate::ca::Ca;
 use crate::reenroll::Refusal;
+
+/// How much of a subject is logged: anybody may have made it.
+const MAXIMUM_TEXT_BYTES: usize = 300;
 
 /// The authority, as handshakes ask it.
 pub(super) struct Door {
@@ -91,12 +94,13 @@ impl ClientCertVerifier for Visitor {
             Err(refusal) => refusal,
         };
         let certificate = Certificate::from_der(end_entity.to_vec()).ok();
+        let subject = certificate.as_ref().map(|it| printable(&it.subject(), MAXIMUM_TEXT_BYTES));
         tracing::warn!(
             target: AUDIT,
             outcome = "refused",
             code = refusal.code(),
             peer_address = %self.peer_address,
-            subject = certificate.as_ref().map(Certificate::subject),
+            subject,
             serial_number = certificate.as_ref().map(Certificate::serial_number),
         );
         Err(match refusal {
@@ -105,7 +109,7 @@ impl ClientCertVerifier for Visitor {
             Refusal::Revoked => CertificateError::Revoked.into(),
             Refusal::UnknownIssuer => CertificateError::UnknownIssuer.into(),
             Refusal::Failed(error) => {
-                tracing::error!("nobody can be let in: {}", portcullis_core::with_causes(&error));
+                tracing::error!("nobody can be let in: {}", with_causes(&error));
                 Error::General("the index cannot be asked".to_owned())
             }
             _ => CertificateError::ApplicationVerificationFailure.into(),

@@ -165,12 +165,6 @@ mod tests {
     fn only_a_valid_certificate_for_the_key_with_the_names_from_the_issuer_is_taken() {
         let keys = [(); 2].map(|()| KeyPair::generate(KeyType::P256).unwrap());
         let alice = |not_before| Profile::client("alice", validity(not_before));
-        let read = |answer: &str| {
-            let message = est::decode(answer.as_bytes()).unwrap();
-            let certificates = est::certificates(&message).unwrap().into_iter();
-            let certificates = certificates.map(|der| Certificate::from_der(der).unwrap());
-            certificates.last().unwrap()
-        };
         let mut named = alice(NOW);
         named.alt_names = vec![AltName::Dns("more.example.org".to_owned())];
         let before = {
@@ -182,7 +176,6 @@ mod tests {
         let good = answer("Test", &alice(NOW), &keys[0]);
         let taken = take(&good).unwrap();
         assert_eq!(Certificate::from_der(taken).unwrap().subject(), "CN=alice");
-        assert!(!read(&good).der().is_empty());
         for bad in [
             answer("Test", &alice(NOW), &keys[1]),
             answer("Test", &Profile::client("bob", validity(NOW)), &keys[0]),

@@ -1,5 +1,7 @@
 //! Whose a session is.
 
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
 use crate::caller::Caller;
 
 /// The client that opened a session.
@@ -8,9 +10,10 @@ use crate::caller::Caller;
 /// the same issuer says the same names, and for which the policies give the same principal. Either alone would not do:
 /// a principal may stand for many clients, and the names in a certificate count only where a policy made a name of them.
 /// A client that the policies give no principal is known by its certificate alone.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(crate) struct Owner {
-    sha256: [u8; 32],
+    /// SHA-256 of the one that it came with last.
+    certificate: Mutex<[u8; 32]>,
     name: Option<Name>,
 }
 
@@ -33,24 +36,38 @@ impl Owner {
             subject: certificate.subject.clone(),
             subject_alt_names: certificate.subject_alt_names.clone(),
         });
-        Self { sha256: certificate.sha256, name }
+        Self { certificate: Mutex::new(certificate.sha256), name }
     }
 
     /// Whether both are one client.
     pub(crate) fn is_same(&self, other: &Self) -> bool {
-        self.sha256 == other.sha256 || self.name.is_some() && self.name == other.name
+        self.name.is_some() && self.name == other.name || {
+            let certificate = *self.certificate();
+            certificate == *other.certificate()
+        }
     }
 
     /// Whether it is this client.
     pub(crate) fn is(&self, client: &Caller) -> bool {
-        let certificate = &client.certificate;
-        self.sha256 == certificate.sha256
-            || self.name.as_ref().is_some_and(|name| {
-                client.principal.as_ref() == Some(&name.principal)
-                    && certificate.issuer == name.issuer
-                    && certificate.subject == name.subject
-                    && certificate.subject_alt_names == name.subject_alt_names
-            })
+        let (facts, mut certificate) = (&client.certificate, self.certificate());
+        if *certificate == facts.sha256 {
+            return true;
+        }
+        let is_renewed = self.name.as_ref().is_some_and(|name| {
+            client.principal.as_ref() == Some(&name.principal)
+                && facts.issuer == name.issuer
+                && facts.subject == name.subject
+                && facts.subject_alt_names == name.subject_alt_names
+        });
+        if is_renewed {
+            *certificate = facts.sha256;
+        }
+        is_renewed
+    }
+
+    fn certificate(&self) -> MutexGuard<'_, [u8; 32]> {
+        // Nothing that can panic runs under the lock.
+        self.certificate.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
