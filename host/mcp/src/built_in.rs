@@ -46,7 +46,8 @@ impl BuiltIn {
         Self { service, sessions, owners: Owners::new(limits) }
     }
 
-    /// Ends a client's sessions, once the future is driven; from now on they are nobody's.
+    /// Ends the sessions of whom this certificate was presented by last, once the future is driven; from now on they are
+    /// nobody's.
     pub(crate) fn end_sessions_of(
         &self,
         certificate: &[u8; 32],

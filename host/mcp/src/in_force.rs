@@ -110,7 +110,7 @@ impl InForce {
         self.servers.keys()
     }
 
-    /// Ends one client's sessions.
+    /// Ends the sessions of whom this certificate was presented by last.
     pub(crate) fn end_sessions_of(&self, certificate: &[u8; 32]) {
         for server in self.servers.values() {
             match &server.endpoint {

@@ -175,7 +175,8 @@ impl McpService {
         }
     }
 
-    /// Ends the sessions that belong to a certificate, by its SHA-256: their processes, and with their servers.
+    /// Ends the sessions of clients that came last with a certificate, by its SHA-256: their processes, and with their
+    /// servers. Those that go on with a renewed one stay.
     ///
     /// Must be called within a tokio runtime.
     pub fn end_sessions_of(&self, certificate: &[u8; 32]) {

@@ -65,7 +65,7 @@ impl Owners {
         stays
     }
 
-    /// Forgets a client's sessions, and gives them to be closed.
+    /// Forgets the sessions of whom this certificate was presented by last, and gives them to be closed.
     pub(super) fn remove_all_of(&self, certificate: &[u8; 32]) -> Vec<SessionId> {
         let mut known = self.known();
         known

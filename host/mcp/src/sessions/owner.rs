@@ -65,6 +65,11 @@ impl Owner {
         is_renewed
     }
 
+    /// Whether it came with the certificate of this SHA-256, and not with one renewed from it since.
+    pub(crate) fn came_last_with(&self, certificate: &[u8; 32]) -> bool {
+        *self.certificate() == *certificate
+    }
+
     fn certificate(&self) -> MutexGuard<'_, [u8; 32]> {
         // Nothing that can panic runs under the lock.
         self.certificate.lock().unwrap_or_else(PoisonError::into_inner)
@@ -96,6 +101,16 @@ mod tests {
         assert!(owner.is(&client(Some("alice"), |_| {})));
         assert!(owner.is(&client(Some("alice"), renewed)));
         assert!(owner.is_same(&Owner::of(&client(Some("alice"), renewed))));
+    }
+
+    #[test]
+    fn once_a_renewed_certificate_was_there_the_one_before_stands_for_nothing() {
+        let owner = Owner::of(&client(Some("alice"), |_| {}));
+        assert!(owner.came_last_with(&[0xab; 32]));
+        assert!(!owner.is(&client(Some("mallory"), renewed)));
+        assert!(owner.came_last_with(&[0xab; 32]));
+        assert!(owner.is(&client(Some("alice"), renewed)));
+        assert!(!owner.came_last_with(&[0xab; 32]) && owner.came_last_with(&[0xcd; 32]));
     }
 
     #[test]
