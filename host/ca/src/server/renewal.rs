@@ -188,7 +188,7 @@ fn renewed_for(issued: &Issued, before: &[u8], peer: SocketAddr) -> Response<Ful
         new_serial_number = HEXLOWER.encode(&record.serial),
         not_after = record.not_after,
     );
-    certs_only(&[record.der.clone()])
+    certs_only(std::slice::from_ref(&record.der))
 }
 
 fn refused(refusal: &Refusal, before: Option<&[u8]>, peer: SocketAddr) -> Response<Full<Bytes>> {
