@@ -1,9 +1,9 @@
 """A SPIFFE Workload API over the stubs of the PyPI package `spiffe`, which gives what it is told to give.
 
-Usage: workload_api.py ADDRESS, an address of gRPC's such as unix:/run/agent.sock. Each line of standard input is what it
-gives from then on: null for no identity, or an X509SVIDResponse in JSON with its bytes in base64. Every stream gets each of
-them. Prints "serving" once it listens, "stream" for each one that begins, and "refused" for one without the header that
-clients have to send. Ends with its input.
+Usage: workload_api.py ADDRESS, an address of gRPC's such as unix:/run/agent.sock or 127.0.0.1:0. Each line of standard input
+is what it gives from then on: null for no identity, or an X509SVIDResponse in JSON with its bytes in base64. Every stream
+gets each of them. Prints "serving PORT" once it listens, "stream" for each one that begins, and "refused" for one without the
+header that clients have to send. Ends with its input.
 """
 
 import json
@@ -54,9 +54,9 @@ def main():
     agent = Agent()
     server = grpc.server(futures.ThreadPoolExecutor(max_workers=16))
     workload_pb2_grpc.add_SpiffeWorkloadAPIServicer_to_server(agent, server)
-    server.add_insecure_port(sys.argv[1])
+    port = server.add_insecure_port(sys.argv[1])
     server.start()
-    say("serving")
+    say(f"serving {port}")
     for line in sys.stdin:
         given = json.loads(line)
         message = given and json_format.ParseDict(given, workload_pb2.X509SVIDResponse())

@@ -35,9 +35,19 @@ impl Agent {
     /// Starts one that gives nothing yet, at the socket of this path.
     #[must_use]
     pub fn start(socket: &Path) -> Self {
+        Self::at(&format!("unix:{}", socket.display())).0
+    }
+
+    /// The same at a port of 127.0.0.1, which it gives.
+    #[must_use]
+    pub fn start_at_a_port() -> (Self, u16) {
+        Self::at("127.0.0.1:0")
+    }
+
+    fn at(address: &str) -> (Self, u16) {
         let mut child = Command::new(peers().python_workload_api())
             .arg(script("workload_api.py"))
-            .arg(format!("unix:{}", socket.display()))
+            .arg(address)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
@@ -52,8 +62,9 @@ impl Agent {
             }
         });
         let agent = Self { child, stdin, said };
-        assert_eq!(agent.next(), "serving");
-        agent
+        let line = agent.next();
+        let port = line.strip_prefix("serving ").and_then(|port| port.parse().ok());
+        (agent, port.unwrap_or_else(|| panic!("it does not listen: {line}")))
     }
 
     /// What it says next: `stream` when somebody begins to listen, `refused` when it is asked without the header.

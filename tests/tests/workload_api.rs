@@ -286,12 +286,11 @@ fn whom_a_bundle_no_longer_vouches_for_is_locked_out_and_so_is_everybody_when_al
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_an_svid_stands_for_is_not_used_beyond_its_end_and_the_agent_is_asked_anew() {
-    let (directory, authority) = (tempfile::tempdir().unwrap(), pki::root("example.org"));
-    let socket = socket(directory.path());
-    let mut agent = Agent::start(&socket);
+    let authority = pki::root("example.org");
+    let (mut agent, port) = Agent::start_at_a_port();
     let soon = Validity { not_after: pki::now() + 2, ..pki::valid() };
     agent.give(&Given::default().svid(&svid(&authority, GATE, soon), &[&authority]));
-    let address = Address::parse(&format!("unix:{}", socket.display())).unwrap();
+    let address = Address::parse(&format!("tcp:127.0.0.1:{port}")).unwrap();
     let api = WorkloadApi::start(address, Choice::First, Clock::system());
     assert!(api.ready(PATIENCE).await.unwrap().own_bundle().contains("BEGIN CERTIFICATE"));
     assert_eq!(agent.next(), "stream");
