@@ -195,6 +195,10 @@ fn a_gate_takes_its_certificate_and_every_trust_domain_from_an_agent_that_comes_
     let expected = ("unknown-trust-domain", "unknown_ca");
     let _ = assert_refused(CLIENTS[0], &house.gate, Some(&stranger), expected);
     assert_eq!(house.metric(CONNECTED), 1);
+    // It is warned of the end of each trust domain's CA.
+    let trusted = "portcullis_certificate_remaining_seconds{kind=\"trusted-certificate\"";
+    let page = house.gate.scraped();
+    assert_eq!(page.lines().filter(|line| line.starts_with(trusted)).count(), 2, "{page}");
 
     // This agent gives the same to everybody. The gate's own SVID is as good a client as any.
     let socket = socket(house.gate.setup().directory());
