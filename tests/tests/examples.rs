@@ -196,10 +196,25 @@ fn systemd_has_no_complaint_about_the_units() {
         std::fs::write(&path, unit).unwrap();
         path
     });
-    let output = Command::new("systemd-analyze").arg("verify").args(units).output().unwrap();
+    let output = Command::new("systemd-analyze").arg("verify").args(&units).output().unwrap();
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     let ours: Vec<_> = said.lines().filter(|line| line.contains("portcullis")).collect();
     assert!(output.status.success() && ours.is_empty(), "{said}");
+
+    // What they start is understood: it is the files that are not there.
+    for (unit, missing) in [
+        (&units[0], "/etc/portcullis/portcullis.toml"),
+        (&units[1], "/var/lib/portcullis/pki/gate.pem"),
+    ] {
+        let unit = std::fs::read_to_string(unit).unwrap();
+        let command = unit.lines().find_map(|line| line.strip_prefix("ExecStart=")).unwrap();
+        let command = command.replace("${CA_URL}", "https://ca.example.org:8890");
+        let mut words = command.split(' ').map(|word| word.replace("%i", "gate"));
+        let output = Command::new(words.next().unwrap()).args(words).output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{said}");
+        assert!(said.contains(missing), "{said}");
+    }
 }
 
 /// The text with paths that begin in the test's folder.
