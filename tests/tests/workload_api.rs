@@ -339,6 +339,8 @@ fn mistakes_about_the_workload_api_are_shown_where_they_are() {
     assert_eq!(mistake(svid, elsewhere), at(6, "workload-api.address"));
     let unused = "[workload-api]\naddress = \"unix:/run/agent.sock\"";
     assert_eq!(mistake(file, unused).1, "workload-api");
+    let stale = format!("{unused}\n[reload]\nautomatic = false");
+    assert_eq!(mistake(svid, &stale), at(7, "reload.automatic"));
     let no_id = format!("{unused}\nspiffe-id = \"gate\"");
     assert_eq!(mistake(svid, &no_id), at(7, "workload-api.spiffe-id"));
     let both = format!("{unused}\nspiffe-id = \"spiffe://a/b\"\nhint = \"c\"");

@@ -94,6 +94,11 @@ pub(crate) fn once(file: &mut ConfigFile) -> anyhow::Result<()> {
 fn asked(file: &ConfigFile) -> Result<Option<(Address, Choice)>, Mistake> {
     let section = file.config.workload_api.as_ref();
     match (section, is_used(&file.config)) {
+        (_, true) if !file.config.reload.automatic => {
+            let problem = "what the Workload API renews comes into force by a reload, on its own";
+            let mistake = file.mistake_in("[reload]", "reload.automatic", problem);
+            Err(mistake.hint("remove it, or take the certificate and the CAs from files"))
+        }
         (_, true) => {
             let section = section.map(Spanned::get_ref);
             Ok(Some((address(file, section)?, choice(file, section)?)))
