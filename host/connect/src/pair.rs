@@ -26,7 +26,7 @@ impl Pair<'_> {
     /// Whether the files can be replaced: so that nobody is asked for a certificate that cannot be kept.
     pub(crate) fn check_writable(self) -> Result<(), FileError> {
         for path in [self.certificate, self.key] {
-            let directory = directory(&target(path)?)?;
+            let directory = directory(&target(path)?);
             tempfile::tempfile_in(&directory).map_err(|error| failed(&directory, error))?;
         }
         Ok(())
@@ -100,7 +100,7 @@ impl Pair<'_> {
 
     /// Keeps other processes from replacing anything in the certificate's directory, until it is dropped.
     fn lock(self) -> Result<File, FileError> {
-        let directory = directory(&target(self.certificate)?)?;
+        let directory = directory(&target(self.certificate)?);
         let locked = File::open(&directory).and_then(|file| file.lock().map(|()| file));
         locked.map_err(|error| failed(&directory, error))
     }
@@ -116,9 +116,9 @@ fn target(path: &Path) -> Result<PathBuf, FileError> {
     }
 }
 
-fn directory(path: &Path) -> Result<PathBuf, FileError> {
+fn directory(path: &Path) -> PathBuf {
     let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
-    Ok(parent.unwrap_or(Path::new(".")).to_owned())
+    parent.unwrap_or(Path::new(".")).to_owned()
 }
 
 fn remove(path: &Path) -> Result<(), FileError> {
