@@ -229,3 +229,35 @@ fn check_warns_of_an_anchor_that_has_expired() {
     assert_eq!(warnings.as_array().map(Vec::len), Some(1), "{warnings}");
     assert!(warnings[0].as_str().is_some_and(|text| text.contains("`CN=Old`")), "{warnings}");
 }
+
+#[test]
+fn mistakes_about_alerts_are_shown_by_their_key_and_without_a_secret() {
+    let mistakes = [
+        ("warn-before = \"24\"", "alerts.warn-before"),
+        ("warn-fraction = 1.5", "alerts.warn-fraction"),
+        ("repeat = \"never\"", "alerts.repeat"),
+        ("command = []", "alerts.command"),
+        ("webhook = \"hooks.example.org/secret\"", "alerts.webhook"),
+        ("webhook = \"http://secret@hooks.example.org\"", "alerts.webhook"),
+        ("webhook-roots = \"server-ca.pem\"", "alerts.webhook-roots"),
+        (
+            "webhook = \"https://hooks.example.org/secret\"\nwebhook-roots = \"absent.pem\"",
+            "alerts.webhook-roots",
+        ),
+    ];
+    for (line, key) in mistakes {
+        let setup = Setup::new(&format!("{CONFIG}[alerts]\n{line}\n"), &accepting());
+        let output = setup.portcullis(&["check", "--plugins", ".", "--format", "json"]);
+        assert_eq!(output.status.code(), Some(2), "{line}");
+        assert_eq!(json(&output)["error"]["key"], key, "{line}");
+        for said in [&output.stdout, &output.stderr] {
+            let said = String::from_utf8_lossy(said);
+            assert!(!said.contains("secret"), "{said}");
+        }
+    }
+    let good = "webhook = \"https://hooks.example.org/secret\"\nwebhook-roots = \"server-ca.pem\"\n\
+                command = [\"true\"]\nwarn-fraction = 0.25\nwarn-before = \"12h\"\nrepeat = \"7d\"\n";
+    let setup = Setup::new(&format!("{CONFIG}[alerts]\n{good}"), &accepting());
+    let output = setup.portcullis(&["check", "--plugins", "."]);
+    assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+}
