@@ -1,6 +1,5 @@
-//! A hundred of a thousand clients, each with a stream, are revoked: how soon the last one is closed after its authority's CRL
-//! file has changed, and how many calls the others make meanwhile against the second before. `cargo xtask bench rejudge`
-//! runs it.
+//! A hundred of a thousand clients, each with a stream, lose access by a file that changes: how soon the last one is closed, and
+//! how many calls others make in the second after the change against the second before. `cargo xtask bench rejudge` runs it.
 #![allow(clippy::expect_used, clippy::panic, reason = "a bench that cannot be set up ends")]
 
 use std::fs::File;
@@ -31,37 +30,56 @@ const WINDOW: Duration = Duration::from_secs(1);
 /// Until those are judged again whom the last change only possibly concerned, and all is quiet.
 const PAUSE: Duration = Duration::from_secs(3);
 
+/// What came of the changes of one kind.
+#[derive(Default)]
+struct Rounds {
+    closed_ms: Vec<f64>,
+    calls_before: Vec<f64>,
+    calls_after: Vec<f64>,
+}
+
 fn main() {
     let bench = Bench::from_arguments();
     let (authority, setup, streams) = (pki::root("Clients"), Setup::new(), Streams::start());
+    let clients: Vec<Issued> =
+        (0..CLIENTS + CALLERS).map(|client| issue(&authority, client)).collect();
     setup.write("clients-ca.pem", authority.certificate_pem());
-    publish(&setup, &authority, 1, 0..0);
+    publish(&setup, &authority, 0..0);
+    pin(&setup, &clients);
     let gate = Gate::start(&setup, &streams);
-    let clients: Vec<Issued> = (0..CLIENTS).map(|client| issue(&authority, client)).collect();
-    let mut crowd = Crowd::gather(gate.address, &setup.ca(), &clients, "/streams/mcp");
-    let calls = Calls::start(&setup, &gate, &authority);
+    let crowd = &clients[..CLIENTS];
+    let mut crowd = Crowd::gather(gate.address, &setup.ca(), crowd, "/streams/mcp");
+    let calls = Calls::start(&setup, &gate, &clients[CLIENTS..]);
 
-    let (mut closed, mut during, mut quiet) = (Vec::new(), Vec::new(), Vec::new());
-    for round in 0..bench.of(9, 3) {
+    let (mut lists, mut pins) = (Rounds::default(), Rounds::default());
+    // The CRL lists those at the front, and the pins are of those behind them.
+    for round in 0..bench.of(9, 4) {
+        let gone = round * GROUP..(round + 1) * GROUP;
+        let (rounds, change): (_, &dyn Fn()) = match round % 2 {
+            0 => (&mut lists, &|| publish(&setup, &authority, 0..gone.end)),
+            _ => (&mut pins, &|| pin(&setup, &clients[gone.end..])),
+        };
         std::thread::sleep(PAUSE);
-        let before = calls.per_second();
-        let revoked = round * GROUP..(round + 1) * GROUP;
-        let list = 0..revoked.end;
+        rounds.calls_before.push(calls.per_second());
         let start = Instant::now();
-        publish(&setup, &authority, u64::try_from(round).expect("a round") + 2, list);
-        let meanwhile = calls.per_second();
-        let (gone, last) = crowd.next_to_leave(GROUP);
-        assert!(gone.into_iter().eq(revoked), "others were closed");
-        closed.push(last.duration_since(start).as_secs_f64() * 1e3);
-        quiet.push(before);
-        during.push(meanwhile);
+        change();
+        rounds.calls_after.push(calls.per_second());
+        let (left, last) = crowd.next_to_leave(GROUP);
+        assert!(left.into_iter().eq(gone), "others were closed");
+        rounds.closed_ms.push(last.duration_since(start).as_secs_f64() * 1e3);
     }
-    let dips = during.iter().zip(&quiet).map(|(during, quiet)| during / quiet);
     let mut figures = Figures::new("rejudge");
-    figures.ratio("calls_ratio_to_quiet", Spread::of(dips).map_or(0.0, |spread| spread.median));
     let columns = ["ms to the last one closed", "calls/s before", "calls/s in the second after"];
-    let mut table = Table::new("100 of 1,000 clients with a stream revoked", &columns);
-    table.row("CRL file", [Spread::of(closed), Spread::of(quiet), Spread::of(during)]);
+    let mut table = Table::new("100 of 1,000 clients with a stream lose access by", &columns);
+    for (name, ratio, rounds) in
+        [("a CRL file", "crl_calls_ratio", &lists), ("a pin list", "pins_calls_ratio", &pins)]
+    {
+        let Rounds { closed_ms, calls_before, calls_after } = rounds;
+        let of = |values: &[f64]| Spread::of(values.iter().copied());
+        table.row(name, [of(closed_ms), of(calls_before), of(calls_after)]);
+        let ratios = calls_after.iter().zip(calls_before).map(|(after, before)| after / before);
+        figures.ratio(ratio, Spread::of(ratios).map_or(0.0, |spread| spread.median));
+    }
     figures.table(table);
     bench.finish(&figures);
 }
@@ -77,7 +95,9 @@ fn issue(authority: &Authority, client: usize) -> Issued {
     authority.issue(&Profile { serial_number, ..profile }).expect("a certificate")
 }
 
-fn publish(setup: &Setup, authority: &Authority, number: u64, clients: Range<usize>) {
+/// A CRL with these clients.
+fn publish(setup: &Setup, authority: &Authority, clients: Range<usize>) {
+    let number = u64::try_from(clients.end).expect("a number") + 1;
     let revoked = clients.map(|client| Revoked {
         serial_number: serial(client),
         at: now() - 1,
@@ -90,8 +110,18 @@ fn publish(setup: &Setup, authority: &Authority, number: u64, clients: Range<usi
         revoked: revoked.collect(),
     };
     let list = authority.revocation_list(&list).expect("a CRL");
-    setup.write("aside", list.pem);
-    std::fs::rename(setup.path("aside"), setup.path("clients.crl")).expect("a file");
+    replace(setup, "clients.crl", &list.pem);
+}
+
+/// A list of these clients' certificates.
+fn pin(setup: &Setup, clients: &[Issued]) {
+    let pin = |client: &Issued| format!("cert-sha256 {}\n", client.sha256_hex());
+    replace(setup, "pins.txt", &clients.iter().map(pin).collect::<String>());
+}
+
+fn replace(setup: &Setup, name: &str, content: &str) {
+    setup.write("aside", content);
+    std::fs::rename(setup.path("aside"), setup.path(name)).expect("a file");
 }
 
 /// Clients that call and are not revoked.
@@ -102,12 +132,11 @@ struct Calls {
 }
 
 impl Calls {
-    fn start(setup: &Setup, gate: &Gate, authority: &Authority) -> Self {
+    fn start(setup: &Setup, gate: &Gate, callers: &[Issued]) -> Self {
         let (count, ended) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicBool::new(false)));
-        let callers = (0..CALLERS).map(|caller| {
-            let name = format!("caller-{caller}");
-            let issued = issue(authority, CLIENTS + caller);
-            let identity = Identity::write(setup.directory(), &name, &issued);
+        let callers = callers.iter().enumerate().map(|(number, caller)| {
+            let name = format!("caller-{number}");
+            let identity = Identity::write(setup.directory(), &name, caller);
             let dialer = Dialer::at(gate.address, &setup.ca(), &identity);
             let (count, ended) = (Arc::clone(&count), Arc::clone(&ended));
             std::thread::spawn(move || {
@@ -156,7 +185,7 @@ impl Gate {
         let url = streams.url();
         let config = format!(
             r#"
-            chain = ["ca-chain", "revocation"]
+            chain = ["ca-chain", "revocation", "pin-list"]
             [listen]
             address = "127.0.0.1:0"
             certificate = "server.pem"
@@ -165,6 +194,8 @@ impl Gate {
             assets = {{ anchors = "clients-ca.pem" }}
             [policies.revocation]
             assets = {{ anchors = "clients-ca.pem" }}
+            [policies.pin-list]
+            assets = {{ pins = "pins.txt" }}
             [revocation]
             issuers = ["clients-ca.pem"]
             [revocation.crl]
