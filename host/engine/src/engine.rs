@@ -18,6 +18,7 @@ use crate::kept;
 use crate::limits::{
     MAXIMUM_CORE_INSTANCES, MAXIMUM_MEMORIES, MAXIMUM_TABLE_ELEMENTS, MAXIMUM_TABLES,
 };
+use crate::signatures::Signatures;
 
 /// How often the epoch advances, and so how exactly a deadline is kept.
 const TICK: Duration = Duration::from_millis(5);
@@ -121,6 +122,7 @@ struct Inner {
     free_decisions: Mutex<u32>,
     freed: Condvar,
     cache: Option<CompileCache>,
+    signatures: Arc<Signatures>,
     /// By the digest of the component.
     compiled: Mutex<HashMap<[u8; 32], Component>>,
 }
@@ -170,6 +172,7 @@ impl Engine {
             free_decisions: Mutex::new(options.maximum_decisions),
             freed: Condvar::new(),
             cache,
+            signatures: Arc::default(),
             compiled: Mutex::default(),
             options,
         })))
@@ -219,6 +222,11 @@ impl Engine {
 
     pub(crate) fn cache(&self) -> Option<&CompileCache> {
         self.0.cache.as_ref()
+    }
+
+    /// Who verifies the signatures that policies ask about.
+    pub(crate) fn signatures(&self) -> &Arc<Signatures> {
+        &self.0.signatures
     }
 
     pub(crate) fn requests(&self) -> Option<Sender<Weak<Shelf>>> {

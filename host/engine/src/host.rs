@@ -9,8 +9,10 @@ use wasmtime::Trap;
 use wasmtime::component::{HasSelf, Linker, Resource, ResourceTable};
 
 use crate::bindings::{PolicyWorld, certificates, crypto, handshakes, log, revocation};
+use crate::crypto::{Question, verify_signature};
 use crate::limits::MemoryMeter;
 use crate::log::{CallLog, MAXIMUM_LINE_BYTES};
+use crate::signatures::Signatures;
 use crate::wasi::{self, Random};
 
 /// What host functions cost where work is counted, in fuel: about nanoseconds of a core of 2026, and one more for each
@@ -44,6 +46,8 @@ pub(crate) struct CallState {
     pub(crate) revocation_checks: Vec<RevocationCheck>,
     resources: ResourceTable,
     revocation: Arc<dyn Revocation>,
+    /// Whoever remembers signatures; none before there is a handshake.
+    signatures: Option<Arc<Signatures>>,
     time: Timestamp,
 }
 
@@ -60,6 +64,7 @@ impl CallState {
             revocation_checks: Vec::new(),
             resources,
             revocation: Arc::new(NotConfigured),
+            signatures: None,
             time: 0,
         }
     }
@@ -70,8 +75,10 @@ impl CallState {
         handshake: &Arc<Handshake>,
         attributes: &[Attribute],
         revocation: &Arc<dyn Revocation>,
+        signatures: &Arc<Signatures>,
     ) -> wasmtime::Result<Resource<HandshakeResource>> {
         self.revocation = Arc::clone(revocation);
+        self.signatures = Some(Arc::clone(signatures));
         self.time = handshake.time;
         // Whether `configure` ran before in this instance or not, an evaluation begins with the same.
         self.random = Random::default();
@@ -247,13 +254,17 @@ impl crypto::Host for CallState {
         signature: Vec<u8>,
     ) -> wasmtime::Result<bool> {
         self.charge(SIGNATURE + (message.len() + public_key.len() + signature.len()) as u64)?;
-        Ok(crate::crypto::verify_signature(
-            &public_key_algorithm,
-            &signature_algorithm,
-            &public_key,
-            &message,
-            &signature,
-        ))
+        let question = Question {
+            public_key_algorithm: &public_key_algorithm,
+            signature_algorithm: &signature_algorithm,
+            public_key: &public_key,
+            message: &message,
+            signature: &signature,
+        };
+        Ok(match &self.signatures {
+            Some(signatures) => signatures.verify(&question),
+            None => verify_signature(&question),
+        })
     }
 }
 

@@ -18,6 +18,7 @@ mod load;
 mod log;
 mod policy;
 mod settings;
+mod signatures;
 mod wasi;
 mod world;
 

@@ -131,7 +131,7 @@ impl Policy {
             Ok(Ok(world)) => {
                 let state = store.data_mut();
                 state
-                    .give_handshake(handshake, attributes, revocation)
+                    .give_handshake(handshake, attributes, revocation, self.engine.signatures())
                     .and_then(|handshake| world.call_evaluate(&mut store, handshake))
             }
             Ok(Err(detail)) => Ok(Err(detail)),
