@@ -26,6 +26,7 @@ pub mod process;
 pub mod raw;
 pub mod responder;
 pub mod short_answers;
+pub mod strangers;
 pub mod stunnel;
 pub mod suite;
 pub mod upstream;

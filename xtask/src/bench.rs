@@ -10,14 +10,14 @@ use crate::figures::{self, Figures};
 use crate::{build, chart, components, peers};
 
 /// What can be measured: the benches of the packages below.
-const BENCHES: [&str; 5] = ["decide", "proxy", "rejudge", "replay", "revocation"];
+const BENCHES: [&str; 6] = ["decide", "handshake", "proxy", "rejudge", "replay", "revocation"];
 /// Always together, so that everything beneath them is compiled once.
 const PACKAGES: [&str; 4] = ["--package", "portcullis", "--package", "portcullis-tests"];
 
 /// What to measure, and where to write what comes of it.
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
-    /// What to measure: `decide`, `proxy`, `rejudge`, `replay` or `revocation`; all by default
+    /// What to measure: `decide`, `handshake`, `proxy`, `rejudge`, `replay` or `revocation`; all by default
     name: Option<String>,
     /// Measure for a short time: all of them in two minutes
     #[arg(long)]
@@ -66,10 +66,13 @@ pub fn run(arguments: &Arguments) -> Result<()> {
 /// Builds what a bench needs, and runs it. It prints what it finds, and writes it to the path.
 fn measure(name: &str, quick: bool, path: &Path) -> Result<()> {
     ensure!(BENCHES.contains(&name), "`{name}` is no bench; there are `{}`", BENCHES.join("`, `"));
-    if name == "proxy" {
+    if name == "handshake" {
+        peers::ensure_haproxy()?;
+    }
+    if ["handshake", "proxy"].contains(&name) {
         peers::ensure_nginx()?;
     }
-    if ["proxy", "rejudge"].contains(&name) {
+    if ["handshake", "proxy", "rejudge"].contains(&name) {
         let status = build::cargo(&["build", "--release"]).args(PACKAGES).status();
         ensure!(status.context("cannot run cargo")?.success(), "cargo could not build the gate");
     }

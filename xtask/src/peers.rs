@@ -159,8 +159,19 @@ pub fn ensure_nginx() -> Result<()> {
     ensure_installed(&[(program, &["-v"], "nginx-light")])
 }
 
-/// Debian keeps it where only the superuser looks.
+/// Installs HAProxy if it is missing: one more.
+///
+/// # Errors
+/// Says so where it cannot be installed.
+pub fn ensure_haproxy() -> Result<()> {
+    let program = if Path::new(HAPROXY).exists() { HAPROXY } else { "haproxy" };
+    ensure_installed(&[(program, &["-v"], "haproxy")])
+}
+
+/// Debian keeps these where only the superuser looks.
 pub const NGINX: &str = "/usr/sbin/nginx";
+/// As [`NGINX`].
+pub const HAPROXY: &str = "/usr/sbin/haproxy";
 
 fn ensure_programs() -> Result<()> {
     ensure_installed(&PROGRAMS)
