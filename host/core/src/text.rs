@@ -7,12 +7,17 @@ use std::error::Error;
 pub fn printable(text: &str, maximum: usize) -> String {
     let mut out = String::with_capacity(text.len().min(maximum));
     for c in text.chars() {
-        let escaped = if misleads(c) { c.escape_default().to_string() } else { c.to_string() };
-        if out.len() + escaped.len() > maximum {
+        let whole = out.len();
+        if misleads(c) {
+            out.extend(c.escape_default());
+        } else {
+            out.push(c);
+        }
+        if out.len() > maximum {
+            out.truncate(whole);
             out.push('…');
             return out;
         }
-        out.push_str(&escaped);
     }
     out
 }

@@ -279,6 +279,10 @@ fn micros(duration: Duration) -> u64 {
 ///
 /// Quotes and backslashes stay: names come with their own escapes (RFC 4514).
 fn printable(text: &str) -> String {
+    let plain = |byte: &u8| matches!(byte, b' '..=b'~');
+    if text.len() <= MAXIMUM_TEXT && text.as_bytes().iter().all(plain) {
+        return text.to_owned();
+    }
     let mut clean = String::with_capacity(text.len().min(MAXIMUM_TEXT));
     for (index, character) in text.chars().enumerate() {
         if index == MAXIMUM_TEXT {
