@@ -355,3 +355,33 @@ impl handshakes::HostHandshake for CallState {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::signatures::tests::signed;
+
+    #[test]
+    fn a_signature_that_is_known_costs_as_much_fuel_as_the_first_time() {
+        let mut state = CallState::new(0);
+        state.signatures = Some(Arc::default());
+        let fuel = 10 * SIGNATURE;
+        let mut cost = |[key_algorithm, algorithm, key, message, signature]: [Vec<u8>; 5]| {
+            state.host_fuel = Some(fuel);
+            let verifies = crypto::Host::verify_signature(
+                &mut state,
+                key_algorithm,
+                algorithm,
+                key,
+                message,
+                signature,
+            );
+            assert!(verifies.unwrap());
+            fuel - state.host_fuel.unwrap()
+        };
+        let question = signed();
+        let first = cost(question.clone());
+        assert!(first > SIGNATURE);
+        assert_eq!(cost(question), first);
+    }
+}

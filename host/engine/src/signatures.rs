@@ -88,13 +88,14 @@ fn digest(question: &Question<'_>) -> Digest {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use rcgen::{KeyPair, PublicKeyData as _, SigningKey as _};
     use rustls_pki_types::alg_id;
 
     use super::*;
 
-    fn signed() -> [Vec<u8>; 5] {
+    /// A question whose answer is yes, in the order of its parts.
+    pub(crate) fn signed() -> [Vec<u8>; 5] {
         let key = KeyPair::generate().unwrap();
         let message = b"a message".to_vec();
         let signature = key.sign(&message).unwrap();
