@@ -5,6 +5,9 @@ use std::error::Error;
 /// `text` with control characters escaped, cut at a character's end to at most `maximum` bytes and marked when cut.
 #[must_use]
 pub fn printable(text: &str, maximum: usize) -> String {
+    if text.len() <= maximum && !text.contains(misleads) {
+        return text.to_owned();
+    }
     let mut out = String::with_capacity(text.len().min(maximum));
     for c in text.chars() {
         let whole = out.len();

@@ -4,7 +4,7 @@
 //! differently is refused: a member that stands twice where something is decided, also when the two differ in case or
 //! white space only, or a member or method that is a known one but for these.
 
-use std::collections::HashSet;
+use std::borrow::Cow;
 
 use serde_json::value::RawValue;
 
@@ -106,6 +106,10 @@ pub(crate) enum CallError {
 }
 
 impl CallError {
+    fn unreadable_name() -> Self {
+        Self::Ambiguous("a member's name cannot be read".to_owned())
+    }
+
     /// For the operator.
     pub(crate) fn code(&self) -> &'static str {
         match self {
@@ -121,13 +125,8 @@ impl Call {
     /// Reads one message.
     pub(crate) fn parse(body: &[u8]) -> Result<Self, CallError> {
         let text = std::str::from_utf8(body).map_err(|_| CallError::NotJson)?;
-        let raw: &RawValue = serde_json::from_str(text).map_err(|_| CallError::NotJson)?;
-        match raw.get().as_bytes().first() {
-            Some(b'{') => {}
-            Some(b'[') => return Err(CallError::Batch),
-            _ => return Err(CallError::NotAMessage),
-        }
-        let envelope = Distinct::read(raw, ENVELOPE)?;
+        let members = serde_json::from_str(text).map_err(|_| unreadable(text))?;
+        let envelope = Distinct::new(members, ENVELOPE)?;
         if envelope.string("jsonrpc").as_deref() != Some("2.0") {
             return Err(CallError::NotAMessage);
         }
@@ -215,6 +214,16 @@ impl Call {
     }
 }
 
+/// Why a text is no object whose members can be read.
+fn unreadable(text: &str) -> CallError {
+    match serde_json::from_str::<&RawValue>(text).map(|raw| raw.get().as_bytes().first()) {
+        Ok(Some(b'{')) => CallError::unreadable_name(),
+        Ok(Some(b'[')) => CallError::Batch,
+        Ok(_) => CallError::NotAMessage,
+        Err(_) => CallError::NotJson,
+    }
+}
+
 fn needs(method: &str, params: &Distinct<'_>) -> Result<Needs, CallError> {
     let named = |key: &str, thing: fn(String) -> Thing| {
         Needs::Things(params.string(key).map(thing).into_iter().collect())
@@ -285,11 +294,11 @@ fn check_method(method: &str) -> Result<(), CallError> {
 }
 
 /// Without the differences that a parser which ignores case and white space does not see.
-fn folded(text: &str) -> String {
-    let visible = text.chars().filter(|c| !c.is_whitespace());
-    if text.is_ascii() {
-        return visible.map(|c| c.to_ascii_lowercase()).collect();
+fn folded(text: &str) -> Cow<'_, str> {
+    if text.bytes().all(|byte| byte.is_ascii_graphic() && !byte.is_ascii_uppercase()) {
+        return Cow::Borrowed(text);
     }
+    let visible = text.chars().filter(|c| !c.is_whitespace());
     // Upper case first: `ſ` has `S` for its upper case, and itself for its lower case.
     visible.flat_map(char::to_uppercase).flat_map(char::to_lowercase).collect()
 }
@@ -305,22 +314,28 @@ struct Distinct<'a>(Members<'a>);
 impl<'a> Distinct<'a> {
     /// Reads an object in which these members are decided on.
     fn read(raw: &'a RawValue, known: &[&str]) -> Result<Self, CallError> {
-        let members: Members<'a> = serde_json::from_str(raw.get())
-            .map_err(|_| CallError::Ambiguous("a member's name cannot be read".to_owned()))?;
-        let mut seen = HashSet::with_capacity(members.0.len());
+        let members = serde_json::from_str(raw.get());
+        Self::new(members.map_err(|_| CallError::unreadable_name())?, known)
+    }
+
+    fn new(members: Members<'a>, known: &[&str]) -> Result<Self, CallError> {
+        let mut names = Vec::with_capacity(members.0.len());
         for (key, _) in &members.0 {
             if key.contains(char::is_control) {
                 let problem = "a control character in a member's name";
                 return Err(CallError::Ambiguous(problem.to_owned()));
             }
-            let plain = folded(key);
-            let meant = known.iter().find(|known| folded(known) == plain);
-            if let Some(meant) = meant.filter(|meant| **meant != key.as_str()) {
+            let name = folded(key);
+            if !known.contains(&&**key)
+                && let Some(meant) = known.iter().find(|known| folded(known) == name)
+            {
                 return Err(CallError::Ambiguous(format!("a member is almost `{meant}`")));
             }
-            if !seen.insert(plain) {
-                return Err(CallError::Ambiguous("a member stands twice".to_owned()));
-            }
+            names.push(name);
+        }
+        names.sort_unstable();
+        if names.windows(2).any(|two| two[0] == two[1]) {
+            return Err(CallError::Ambiguous("a member stands twice".to_owned()));
         }
         Ok(Self(members))
     }

@@ -7,7 +7,7 @@ use http::header::{
 use http::{HeaderMap, HeaderName};
 
 /// About one connection and not about the message (RFC 9110, 7.6.1), whether `Connection` names them or not.
-const HOP_BY_HOP: [HeaderName; 9] = [
+static HOP_BY_HOP: [HeaderName; 9] = [
     CONNECTION,
     HeaderName::from_static("keep-alive"),
     PROXY_AUTHENTICATE,
@@ -21,7 +21,7 @@ const HOP_BY_HOP: [HeaderName; 9] = [
 
 /// Told by a proxy of its client, and believed by servers: a client must not tell them itself. `Host` and the length
 /// are made anew for the server.
-const NOT_A_CLIENTS: [HeaderName; 9] = [
+static NOT_A_CLIENTS: [HeaderName; 9] = [
     CONTENT_LENGTH,
     EXPECT,
     FORWARDED,
@@ -34,31 +34,26 @@ const NOT_A_CLIENTS: [HeaderName; 9] = [
 ];
 
 /// The headers of a client's request that its server gets: all that are about the message, also unknown ones.
-pub(super) fn of_request(mut headers: HeaderMap) -> HeaderMap {
-    remove_hop_by_hop(&mut headers);
-    for name in &NOT_A_CLIENTS {
-        headers.remove(name);
-    }
-    headers
+pub(super) fn of_request(headers: HeaderMap) -> HeaderMap {
+    without(headers, |name| HOP_BY_HOP.contains(name) || NOT_A_CLIENTS.contains(name))
 }
 
 /// The headers of a server's answer that its client gets.
-pub(super) fn of_answer(mut headers: HeaderMap) -> HeaderMap {
-    remove_hop_by_hop(&mut headers);
-    headers
+pub(super) fn of_answer(headers: HeaderMap) -> HeaderMap {
+    without(headers, |name| HOP_BY_HOP.contains(name))
 }
 
-fn remove_hop_by_hop(headers: &mut HeaderMap) {
-    let named: Vec<HeaderName> = headers
-        .get_all(CONNECTION)
-        .iter()
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|names| names.split(','))
-        .filter_map(|name| name.trim().parse().ok())
-        .collect();
-    for name in named.iter().chain(&HOP_BY_HOP) {
+/// The headers without these, and without those that `Connection` names.
+fn without(mut headers: HeaderMap, unwanted: impl Fn(&HeaderName) -> bool) -> HeaderMap {
+    let named = headers.get_all(CONNECTION).iter().filter_map(|value| value.to_str().ok());
+    let named =
+        named.flat_map(|names| names.split(',')).filter_map(|name| name.trim().parse().ok());
+    let unwanted = headers.keys().filter(|name| unwanted(name)).cloned();
+    let unwanted: Vec<HeaderName> = named.chain(unwanted).collect();
+    for name in &unwanted {
         headers.remove(name);
     }
+    headers
 }
 
 #[cfg(test)]
