@@ -3,8 +3,10 @@
 use std::io::{IsTerminal as _, stderr};
 
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::fmt::format::JsonFields;
 
 use crate::arguments::LogFormat;
+use crate::json_lines::JsonLines;
 
 /// rmcp logs session ids at `info` and messages at `trace`, and hyper warns of what a peer can cause: only a directive
 /// that names one of them brings that about.
@@ -17,7 +19,9 @@ pub(crate) fn start(format: LogFormat, default_directives: &str) {
     let filter = EnvFilter::new(format!("{ALWAYS},{directives}"));
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(stderr);
     match format {
-        LogFormat::Json => builder.json().flatten_event(true).with_ansi(false).init(),
+        LogFormat::Json => {
+            builder.event_format(JsonLines::new()).fmt_fields(JsonFields::new()).init();
+        }
         LogFormat::Text => {
             let colours = stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
             builder.with_ansi(colours).init();

@@ -7,6 +7,7 @@ mod command;
 mod config;
 mod exit;
 mod expiry;
+mod json_lines;
 mod load;
 mod logging;
 mod metrics;
