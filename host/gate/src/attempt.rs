@@ -68,7 +68,8 @@ impl Attempts {
         shutdown: CancellationToken,
     ) {
         let progress = Arc::new(Progress::new(arrival.peer_address));
-        match self.handshake(tcp, &arrival, &progress, &shutdown).await {
+        // Not in the task's own memory, which a connection keeps as long as it lives.
+        match Box::pin(self.handshake(tcp, &arrival, &progress, &shutdown)).await {
             Ok(completed) => self.settle(completed, &arrival, &progress, service, shutdown).await,
             Err(mut failure) => {
                 let tcp = failure.tcp.take();

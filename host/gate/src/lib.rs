@@ -15,6 +15,7 @@ mod judge;
 mod live;
 mod options;
 mod tls;
+mod workers;
 
 pub use audit::{
     AuditRecord, AuditVerdict, Auditor, CertificateSummary, ClosedRecord, PolicyPart,
@@ -27,3 +28,4 @@ pub use judge::{Judge, JudgeSwap};
 pub use live::{Cause, Concern, LiveConnections, Rejudged};
 pub use options::{GateOptions, Resumption};
 pub use tls::{ClientStream, ServerIdentity, TlsVersion, alert_for};
+pub use workers::{OnWorkers, Workers};

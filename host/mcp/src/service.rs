@@ -140,7 +140,8 @@ impl McpService {
             let (shutdown, unread) = (shutdown.clone(), Arc::clone(&unread));
             let watched = request.version() == Version::HTTP_2;
             async move {
-                let response = service.handle(request, &caller, shutdown).await;
+                // Not in the connection's own memory, which it keeps while nothing is asked.
+                let response = Box::pin(service.handle(request, &caller, shutdown)).await;
                 Ok::<_, Infallible>(if watched {
                     response.map(|body| unread.watch(body).boxed())
                 } else {

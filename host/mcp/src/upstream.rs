@@ -5,6 +5,7 @@
 
 mod answer;
 mod client;
+mod connection;
 mod endpoint;
 mod headers;
 mod session;

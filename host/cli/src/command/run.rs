@@ -1,11 +1,13 @@
 //! `portcullis run`: the gate, until it is interrupted.
 
 use std::net::SocketAddr;
+use std::num::NonZeroUsize;
 use std::sync::Arc;
+use std::thread::available_parallelism;
 
 use anyhow::Context as _;
 use portcullis_engine::Clock;
-use portcullis_gate::{Ended, Gate};
+use portcullis_gate::{Ended, Gate, Workers};
 use portcullis_mcp::McpService;
 use portcullis_source::Readings;
 use serde::Serialize;
@@ -71,6 +73,9 @@ async fn serve(
     let judge = KeptJudge::new(chain.clone(), sources.clone(), keepers.clone());
     let judge = BackedJudge::new(judge, workload_api.clone());
     let shutdown = signals::shutdown()?;
+    let threads = available_parallelism().unwrap_or(NonZeroUsize::MIN);
+    // They have the processes of sessions, too, and so are there until these have ended.
+    let workers = Workers::start(threads).context("cannot start the threads that serve clients")?;
     let alerts = alerts::start(&file, expiring)?;
     let clients = Clients::new(alerts.clone());
     let gate = Gate::bind(
@@ -114,8 +119,9 @@ async fn serve(
     announce(&gate, mcp.paths(), metrics, format)?;
     systemd::ready();
     let reloading = tokio::spawn(reloader.run(shutdown.clone()));
-    let ended = gate.run(mcp.clone(), shutdown).await;
+    let ended = gate.run(workers.serving(mcp.clone()), shutdown).await;
     mcp.close().await;
+    drop(workers);
     // Nothing is put in force any more.
     let _ = reloading.await;
     match ended {

@@ -1,6 +1,7 @@
 //! A client's connection after the handshake.
 
 use std::io::{self, IoSlice};
+use std::os::fd::AsFd as _;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
@@ -24,6 +25,14 @@ impl ClientStream {
     /// `cut` is cancelled when the gate closes the connection.
     pub(crate) fn new(tls: TlsStream, cut: CancellationToken) -> Self {
         Self { tls, cut }
+    }
+
+    /// Has the runtime that calls this watch the socket, and not the one that accepted it.
+    pub(crate) fn register_here(&mut self) -> io::Result<()> {
+        let (tcp, _) = self.tls.get_mut();
+        let socket = tcp.as_fd().try_clone_to_owned()?;
+        *tcp = TcpStream::from_std(socket.into())?;
+        Ok(())
     }
 }
 

@@ -4,14 +4,15 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
-use hyper::body::{Body, Frame, Incoming, SizeHint};
+use hyper::body::{Body, Frame, SizeHint};
 
+use super::connection::AnswerBody;
 use crate::reply::BodyError;
 use crate::sessions::InUse;
 
 /// Passes as it comes. Dropping it ends the answer on the server's side.
 pub(super) struct Answer {
-    body: Incoming,
+    body: AnswerBody,
     /// What a client gets in place of an answer that breaks off.
     instead: Option<Instead>,
     _in_use: Option<InUse>,
@@ -25,7 +26,7 @@ pub(super) struct Instead {
 }
 
 impl Answer {
-    pub(super) fn new(body: Incoming, instead: Option<Instead>, in_use: Option<InUse>) -> Self {
+    pub(super) fn new(body: AnswerBody, instead: Option<Instead>, in_use: Option<InUse>) -> Self {
         Self { body, instead, _in_use: in_use }
     }
 }

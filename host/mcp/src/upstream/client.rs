@@ -1,26 +1,31 @@
 //! The HTTP client towards one server: connections that are kept, and deadlines.
 
 use std::error::Error as StdError;
+use std::fmt;
 use std::io;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{Request, Response, Uri};
+use http::header::HOST;
+use http::uri::Scheme;
+use http::{HeaderValue, Request, Response, Uri};
 use http_body_util::Full;
-use hyper::body::Incoming;
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::Client as Pool;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
+use thread_local::ThreadLocal;
 use tower_service::Service;
 
+use super::connection::{AnswerBody, Connection, Idle};
 use crate::options::HttpServer;
 
 /// How long a connection is kept without a use. The servers of Node and of Python (uvicorn) close one after 5 s, and a
 /// request that meets the closing is lost.
-const IDLE_TIMEOUT: Duration = Duration::from_secs(4);
+pub(super) const IDLE_TIMEOUT: Duration = Duration::from_secs(4);
 
 type BoxError = Box<dyn StdError + Send + Sync>;
 
@@ -28,17 +33,60 @@ type BoxError = Box<dyn StdError + Send + Sync>;
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Failure {
     #[error("it cannot be reached")]
-    Connect(#[source] hyper_util::client::legacy::Error),
+    Connect(#[source] BoxError),
     #[error("it broke off before it answered")]
-    Broken(#[source] hyper_util::client::legacy::Error),
+    Broken(#[source] BoxError),
     #[error("it did not answer in time")]
     Timeout,
 }
 
-#[derive(Clone, Debug)]
 pub(super) struct Client {
-    pool: Pool<Timed<HttpsConnector<HttpConnector>>, Full<Bytes>>,
+    plain: Option<Plain>,
+    connector: Timed<HttpsConnector<HttpConnector>>,
+    /// A connection stays with the thread that made it: on another, each answer would have to wake that thread first.
+    pools: ThreadLocal<Pool<Timed<HttpsConnector<HttpConnector>>, Full<Bytes>>>,
     response_timeout: Duration,
+}
+
+struct Plain {
+    connector: Timed<HttpConnector>,
+    host: HeaderValue,
+    idle: ThreadLocal<Arc<Idle>>,
+}
+
+impl Plain {
+    async fn send(
+        &self,
+        mut request: Request<Full<Bytes>>,
+    ) -> Result<Response<AnswerBody>, Failure> {
+        let idle = self.idle.get_or_default();
+        let uri = request.uri().clone();
+        if let Some(path) = uri.path_and_query() {
+            *request.uri_mut() = Uri::from(path.clone());
+        }
+        request.headers_mut().insert(HOST, self.host.clone());
+        loop {
+            let (mut connection, is_new) = match idle.take(IDLE_TIMEOUT) {
+                Some(connection) => (connection, false),
+                None => {
+                    let io = self.connector.clone().call(uri.clone()).await;
+                    let io = io.map_err(Failure::Connect)?;
+                    let connection = Connection::new(io).await;
+                    (connection.map_err(|error| Failure::Broken(error.into()))?, true)
+                }
+            };
+            match connection.send(request).await {
+                Ok(answer) => {
+                    let idle = Arc::clone(idle);
+                    return Ok(answer.map(|body| AnswerBody::new(body, Some((connection, idle)))));
+                }
+                Err(mut error) => match error.take_message() {
+                    Some(unsent) if !is_new => request = unsent,
+                    _ => return Err(Failure::Broken(error.into_error().into())),
+                },
+            }
+        }
+    }
 }
 
 impl Client {
@@ -46,30 +94,58 @@ impl Client {
         let mut tcp = HttpConnector::new();
         tcp.enforce_http(false);
         tcp.set_nodelay(true);
+        let authority = server.url.authority().map(|authority| authority.as_str());
+        let host = authority.and_then(|authority| HeaderValue::from_str(authority).ok());
+        let plain = host.filter(|_| server.url.scheme() == Some(&Scheme::HTTP)).map(|host| Plain {
+            connector: Timed { connector: tcp.clone(), limit: server.connect_timeout },
+            host,
+            idle: ThreadLocal::new(),
+        });
         let tls = HttpsConnectorBuilder::new()
             .with_tls_config(server.tls.config())
             .https_or_http()
             .enable_all_versions()
             .wrap_connector(tcp);
-        let pool = Pool::builder(TokioExecutor::new())
-            .pool_timer(TokioTimer::new())
-            .pool_idle_timeout(IDLE_TIMEOUT)
-            .timer(TokioTimer::new())
-            .build(Timed { connector: tls, limit: server.connect_timeout });
-        Self { pool, response_timeout: server.response_timeout }
+        let connector = Timed { connector: tls, limit: server.connect_timeout };
+        Self {
+            plain,
+            connector,
+            pools: ThreadLocal::new(),
+            response_timeout: server.response_timeout,
+        }
     }
 
     /// Sends a request. Dropping the future, or later the body of the answer, ends it on the server's side too.
     pub(super) async fn send(
         &self,
         request: Request<Full<Bytes>>,
-    ) -> Result<Response<Incoming>, Failure> {
-        match tokio::time::timeout(self.response_timeout, self.pool.request(request)).await {
-            Ok(Ok(response)) => Ok(response),
-            Ok(Err(error)) if error.is_connect() => Err(Failure::Connect(error)),
-            Ok(Err(error)) => Err(Failure::Broken(error)),
-            Err(_) => Err(Failure::Timeout),
-        }
+    ) -> Result<Response<AnswerBody>, Failure> {
+        let answer = async {
+            if let Some(plain) = &self.plain {
+                return plain.send(request).await;
+            }
+            match self.pools.get_or(|| self.pool()).request(request).await {
+                Ok(response) => Ok(response.map(|body| AnswerBody::new(body, None))),
+                Err(error) if error.is_connect() => Err(Failure::Connect(error.into())),
+                Err(error) => Err(Failure::Broken(error.into())),
+            }
+        };
+        let answer = tokio::time::timeout(self.response_timeout, answer).await;
+        answer.unwrap_or(Err(Failure::Timeout))
+    }
+
+    fn pool(&self) -> Pool<Timed<HttpsConnector<HttpConnector>>, Full<Bytes>> {
+        Pool::builder(TokioExecutor::new())
+            .pool_timer(TokioTimer::new())
+            .pool_idle_timeout(IDLE_TIMEOUT)
+            .timer(TokioTimer::new())
+            .build(self.connector.clone())
+    }
+}
+
+impl fmt::Debug for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Client").finish_non_exhaustive()
     }
 }
 
@@ -82,7 +158,7 @@ struct Timed<C> {
 
 impl<C> Service<Uri> for Timed<C>
 where
-    C: Service<Uri, Error = BoxError>,
+    C: Service<Uri, Error: Into<BoxError>>,
     C::Future: Send + 'static,
 {
     type Response = C::Response;
@@ -90,13 +166,16 @@ where
     type Future = Pin<Box<dyn Future<Output = Result<C::Response, BoxError>> + Send>>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
-        self.connector.poll_ready(cx)
+        self.connector.poll_ready(cx).map_err(Into::into)
     }
 
     fn call(&mut self, uri: Uri) -> Self::Future {
         let connecting = tokio::time::timeout(self.limit, self.connector.call(uri));
-        Box::pin(
-            async move { connecting.await.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))? },
-        )
+        Box::pin(async move {
+            match connecting.await {
+                Ok(connected) => connected.map_err(Into::into),
+                Err(_) => Err(io::Error::from(io::ErrorKind::TimedOut).into()),
+            }
+        })
     }
 }

@@ -8,12 +8,12 @@ use http::header::{CONTENT_TYPE, LOCATION};
 use http::request::Parts;
 use http::{HeaderValue, Method, Request, Response, StatusCode, Uri};
 use http_body_util::{BodyExt, Full};
-use hyper::body::Incoming;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::answer::{Answer, Instead};
 use super::client::{Client, Failure};
+use super::connection::AnswerBody;
 use super::headers;
 use super::session::Session;
 use crate::call::Call;
@@ -32,7 +32,7 @@ const MAXIMUM_ID_BYTES: usize = 4096;
 pub(crate) struct Endpoint {
     server: HttpServer,
     gate_uris: Vec<String>,
-    client: Client,
+    client: Arc<Client>,
     sessions: Arc<Table<Session>>,
     tasks: TaskTracker,
     shutdown: CancellationToken,
@@ -46,7 +46,7 @@ impl Endpoint {
         tasks: TaskTracker,
         shutdown: CancellationToken,
     ) -> Self {
-        let (client, sessions) = (Client::new(&server), Arc::new(Table::default()));
+        let (client, sessions) = (Arc::new(Client::new(&server)), Arc::new(Table::default()));
         Self { server, gate_uris, client, sessions, tasks, shutdown }
     }
 
@@ -129,7 +129,7 @@ impl Endpoint {
     }
 
     /// An answer that would lead a client past the gate, or to a protocol that is not MCP, is none.
-    fn check(&self, answer: &Response<Incoming>, id: Option<&Id>) -> Result<(), Response<Body>> {
+    fn check(&self, answer: &Response<AnswerBody>, id: Option<&Id>) -> Result<(), Response<Body>> {
         let (status, server) = (answer.status(), &self.server.name);
         if status == StatusCode::SWITCHING_PROTOCOLS
             || status.is_redirection() && answer.headers().contains_key(LOCATION)
@@ -168,7 +168,7 @@ impl Endpoint {
         let session = Session::new(name.to_owned(), Owner::of(caller), self.shutdown.child_token());
         let taken = self.sessions.insert(Arc::clone(&session), room);
         let delete = self.delete(given);
-        let client = self.client.clone();
+        let client = Arc::clone(&self.client);
         match taken {
             Ok(()) => {
                 let sessions = Arc::clone(&self.sessions);
@@ -212,7 +212,7 @@ fn has_ended(method: &Method, status: StatusCode) -> bool {
     status == StatusCode::NOT_FOUND || method == Method::DELETE && status.is_success()
 }
 
-fn is_event_stream(answer: &Response<Incoming>) -> bool {
+fn is_event_stream(answer: &Response<AnswerBody>) -> bool {
     let kind = answer.headers().get(CONTENT_TYPE).map(|kind| kind.as_bytes());
     kind.is_some_and(|kind| kind.to_ascii_lowercase().starts_with(b"text/event-stream"))
 }

@@ -36,7 +36,7 @@ impl Session {
         self: Arc<Self>,
         idle_timeout: Duration,
         sessions: Arc<Table<Self>>,
-        client: Client,
+        client: Arc<Client>,
         delete: Request<Full<Bytes>>,
     ) {
         tokio::select! {
