@@ -10,3 +10,4 @@ mod rejudged;
 mod resumption;
 mod shutdown;
 mod support;
+mod workers;

@@ -20,12 +20,8 @@ use hyper_util::rt::{TokioExecutor, TokioTimer};
 use thread_local::ThreadLocal;
 use tower_service::Service;
 
-use super::connection::{AnswerBody, Connection, Idle};
+use super::connection::{AnswerBody, Connection, IDLE_TIMEOUT, Idle};
 use crate::options::HttpServer;
-
-/// How long a connection is kept without a use. The servers of Node and of Python (uvicorn) close one after 5 s, and a
-/// request that meets the closing is lost.
-pub(super) const IDLE_TIMEOUT: Duration = Duration::from_secs(4);
 
 type BoxError = Box<dyn StdError + Send + Sync>;
 
@@ -40,53 +36,15 @@ pub(super) enum Failure {
     Timeout,
 }
 
+type Tls = Timed<HttpsConnector<HttpConnector>>;
+
+/// A connection stays with the thread that made it: on another, each answer would have to wake that thread first.
 pub(super) struct Client {
+    /// For a server in the clear; any other is reached by the pools.
     plain: Option<Plain>,
-    connector: Timed<HttpsConnector<HttpConnector>>,
-    /// A connection stays with the thread that made it: on another, each answer would have to wake that thread first.
-    pools: ThreadLocal<Pool<Timed<HttpsConnector<HttpConnector>>, Full<Bytes>>>,
+    connector: Tls,
+    pools: ThreadLocal<Pool<Tls, Full<Bytes>>>,
     response_timeout: Duration,
-}
-
-struct Plain {
-    connector: Timed<HttpConnector>,
-    host: HeaderValue,
-    idle: ThreadLocal<Arc<Idle>>,
-}
-
-impl Plain {
-    async fn send(
-        &self,
-        mut request: Request<Full<Bytes>>,
-    ) -> Result<Response<AnswerBody>, Failure> {
-        let idle = self.idle.get_or_default();
-        let uri = request.uri().clone();
-        if let Some(path) = uri.path_and_query() {
-            *request.uri_mut() = Uri::from(path.clone());
-        }
-        request.headers_mut().insert(HOST, self.host.clone());
-        loop {
-            let (mut connection, is_new) = match idle.take(IDLE_TIMEOUT) {
-                Some(connection) => (connection, false),
-                None => {
-                    let io = self.connector.clone().call(uri.clone()).await;
-                    let io = io.map_err(Failure::Connect)?;
-                    let connection = Connection::new(io).await;
-                    (connection.map_err(|error| Failure::Broken(error.into()))?, true)
-                }
-            };
-            match connection.send(request).await {
-                Ok(answer) => {
-                    let idle = Arc::clone(idle);
-                    return Ok(answer.map(|body| AnswerBody::new(body, Some((connection, idle)))));
-                }
-                Err(mut error) => match error.take_message() {
-                    Some(unsent) if !is_new => request = unsent,
-                    _ => return Err(Failure::Broken(error.into_error().into())),
-                },
-            }
-        }
-    }
 }
 
 impl Client {
@@ -94,10 +52,9 @@ impl Client {
         let mut tcp = HttpConnector::new();
         tcp.enforce_http(false);
         tcp.set_nodelay(true);
-        let authority = server.url.authority().map(|authority| authority.as_str());
-        let host = authority.and_then(|authority| HeaderValue::from_str(authority).ok());
-        let plain = host.filter(|_| server.url.scheme() == Some(&Scheme::HTTP)).map(|host| Plain {
-            connector: Timed { connector: tcp.clone(), limit: server.connect_timeout },
+        let limit = server.connect_timeout;
+        let plain = host_in_the_clear(&server.url).map(|host| Plain {
+            connector: Timed { connector: tcp.clone(), limit },
             host,
             idle: ThreadLocal::new(),
         });
@@ -106,7 +63,7 @@ impl Client {
             .https_or_http()
             .enable_all_versions()
             .wrap_connector(tcp);
-        let connector = Timed { connector: tls, limit: server.connect_timeout };
+        let connector = Timed { connector: tls, limit };
         Self {
             plain,
             connector,
@@ -134,12 +91,64 @@ impl Client {
         answer.unwrap_or(Err(Failure::Timeout))
     }
 
-    fn pool(&self) -> Pool<Timed<HttpsConnector<HttpConnector>>, Full<Bytes>> {
+    fn pool(&self) -> Pool<Tls, Full<Bytes>> {
         Pool::builder(TokioExecutor::new())
             .pool_timer(TokioTimer::new())
             .pool_idle_timeout(IDLE_TIMEOUT)
             .timer(TokioTimer::new())
             .build(self.connector.clone())
+    }
+}
+
+/// What `Host` says (RFC 9110, 7.2) to a server that is reached without TLS.
+fn host_in_the_clear(url: &Uri) -> Option<HeaderValue> {
+    let host = url.host().filter(|_| url.scheme() == Some(&Scheme::HTTP))?;
+    let host = match url.port_u16() {
+        None | Some(80) => host.to_owned(),
+        Some(port) => format!("{host}:{port}"),
+    };
+    HeaderValue::try_from(host).ok()
+}
+
+/// Towards a server in the clear, which speaks HTTP/1.1.
+struct Plain {
+    connector: Timed<HttpConnector>,
+    host: HeaderValue,
+    idle: ThreadLocal<Arc<Idle>>,
+}
+
+impl Plain {
+    async fn send(
+        &self,
+        mut request: Request<Full<Bytes>>,
+    ) -> Result<Response<AnswerBody>, Failure> {
+        let idle = self.idle.get_or_default();
+        let uri = request.uri().clone();
+        if let Some(path) = uri.path_and_query() {
+            *request.uri_mut() = Uri::from(path.clone());
+        }
+        request.headers_mut().insert(HOST, self.host.clone());
+        loop {
+            let (mut connection, is_new) = match idle.take() {
+                Some(connection) => (connection, false),
+                None => {
+                    let io = self.connector.clone().call(uri.clone()).await;
+                    let io = io.map_err(Failure::Connect)?;
+                    let connection = Connection::new(io).await;
+                    (connection.map_err(|error| Failure::Broken(error.into()))?, true)
+                }
+            };
+            match connection.send(request).await {
+                Ok(answer) => {
+                    let idle = Arc::clone(idle);
+                    return Ok(answer.map(|body| AnswerBody::new(body, Some((connection, idle)))));
+                }
+                Err(mut error) => match error.take_message() {
+                    Some(unsent) if !is_new => request = unsent,
+                    _ => return Err(Failure::Broken(error.into_error().into())),
+                },
+            }
+        }
     }
 }
 

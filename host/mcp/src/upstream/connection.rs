@@ -18,10 +18,17 @@ use tokio::net::TcpStream;
 use tokio::runtime::Handle;
 use tokio::time::Instant;
 
+/// How long a connection is kept without a use. The servers of Node and of Python (uvicorn) close one after 5 s, and a
+/// request that meets the closing is lost.
+pub(super) const IDLE_TIMEOUT: Duration = Duration::from_secs(4);
+
+type Driver = http1::Connection<TokioIo<TcpStream>, Full<Bytes>>;
+
 /// One connection, for one request at a time.
 pub(super) struct Connection {
     sender: SendRequest<Full<Bytes>>,
-    driver: Option<http1::Connection<TokioIo<TcpStream>, Full<Bytes>>>,
+    /// None when the connection is over.
+    driver: Option<Driver>,
 }
 
 /// Connections that wait for a request, the one used last at the end.
@@ -38,6 +45,7 @@ struct Kept {
 pub(super) struct AnswerBody {
     body: Incoming,
     has_ended: bool,
+    /// What brings it, and where that goes then. None for one that has a task of its own.
     driven: Option<(Connection, Arc<Idle>)>,
 }
 
@@ -60,13 +68,16 @@ impl Connection {
         })
         .await
     }
+
+    /// Whether it can take a request: the last answer is over, and the server has not closed it.
+    fn is_ready(&mut self) -> bool {
+        drive(&mut self.driver, &mut Context::from_waker(Waker::noop()));
+        self.sender.is_ready()
+    }
 }
 
 /// Goes on with what can be read and written. What ends a connection is told to whoever waits for an answer.
-fn drive(
-    driver: &mut Option<http1::Connection<TokioIo<TcpStream>, Full<Bytes>>>,
-    cx: &mut Context<'_>,
-) {
+fn drive(driver: &mut Option<Driver>, cx: &mut Context<'_>) {
     if let Some(going) = driver
         && Pin::new(going).poll(cx).is_ready()
     {
@@ -76,11 +87,10 @@ fn drive(
 
 impl Idle {
     /// A connection that the server did not close.
-    pub(super) fn take(&self, limit: Duration) -> Option<Connection> {
+    pub(super) fn take(&self) -> Option<Connection> {
         loop {
             let (since, mut connection) = self.kept().connections.pop()?;
-            drive(&mut connection.driver, &mut Context::from_waker(Waker::noop()));
-            if since.elapsed() < limit && connection.sender.is_ready() {
+            if since.elapsed() < IDLE_TIMEOUT && connection.is_ready() {
                 return Some(connection);
             }
         }
@@ -93,16 +103,16 @@ impl Idle {
             && let Ok(runtime) = Handle::try_current()
         {
             kept.is_swept = true;
-            runtime.spawn(Arc::clone(self).sweep(super::client::IDLE_TIMEOUT));
+            runtime.spawn(Arc::clone(self).sweep());
         }
     }
 
-    /// Closes what was not used for this time, until nothing is left.
-    async fn sweep(self: Arc<Self>, limit: Duration) {
+    /// Closes what is not used any more, until nothing is left.
+    async fn sweep(self: Arc<Self>) {
         loop {
-            tokio::time::sleep(limit).await;
+            tokio::time::sleep(IDLE_TIMEOUT).await;
             let mut kept = self.kept();
-            kept.connections.retain(|(since, _)| since.elapsed() < limit);
+            kept.connections.retain(|(since, _)| since.elapsed() < IDLE_TIMEOUT);
             kept.is_swept = !kept.connections.is_empty();
             if !kept.is_swept {
                 return;
@@ -111,6 +121,7 @@ impl Idle {
     }
 
     fn kept(&self) -> MutexGuard<'_, Kept> {
+        // Nothing that can panic runs under the lock.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -153,11 +164,96 @@ impl Body for AnswerBody {
 impl Drop for AnswerBody {
     fn drop(&mut self) {
         let Some((mut connection, idle)) = self.driven.take() else { return };
-        if self.has_ended || self.body.is_end_stream() {
-            drive(&mut connection.driver, &mut Context::from_waker(Waker::noop()));
-            if connection.sender.is_ready() {
-                idle.put(connection);
-            }
+        if (self.has_ended || self.body.is_end_stream()) && connection.is_ready() {
+            idle.put(connection);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http_body_util::BodyExt as _;
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::net::TcpListener;
+    use tokio::sync::mpsc;
+
+    use super::*;
+
+    const WHOLE: &str = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
+    const CHUNKED: &str =
+        "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n";
+    const PART: &str = "HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\nok";
+    const LAST: &str = "HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: 2\r\n\r\nok";
+
+    /// A connection to a server that answers so, and the receiver of how many requests it had when it ended.
+    async fn connect(answer: &'static str) -> (Connection, mpsc::UnboundedReceiver<usize>) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let (ended, requests) = mpsc::unbounded_channel();
+        tokio::spawn(async move {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let (mut buffer, mut count) = ([0; 4096], 0);
+            while stream.read(&mut buffer).await.is_ok_and(|read| read > 0) {
+                count += 1;
+                stream.write_all(answer.as_bytes()).await.unwrap();
+                if answer == LAST {
+                    break;
+                }
+            }
+            drop(stream);
+            ended.send(count).unwrap();
+        });
+        let stream = TcpStream::connect(address).await.unwrap();
+        (Connection::new(TokioIo::new(stream)).await.unwrap(), requests)
+    }
+
+    async fn ask(mut connection: Connection, idle: &Arc<Idle>) -> AnswerBody {
+        let answer = connection.send(Request::new(Full::default())).await.unwrap();
+        AnswerBody::new(answer.into_body(), Some((connection, Arc::clone(idle))))
+    }
+
+    #[tokio::test]
+    async fn a_connection_is_used_again_when_its_answer_was_read() {
+        for answer in [WHOLE, CHUNKED] {
+            let (idle, (mut connection, mut requests)) = (Arc::default(), connect(answer).await);
+            for _ in 0..3 {
+                let body = ask(connection, &idle).await;
+                assert_eq!(body.collect().await.unwrap().to_bytes(), "ok");
+                connection = idle.take().expect("the connection");
+                assert!(idle.take().is_none(), "it is one");
+            }
+            drop(connection);
+            assert_eq!(requests.recv().await, Some(3));
+        }
+    }
+
+    #[tokio::test]
+    async fn an_answer_that_is_left_ends_its_connection() {
+        let (idle, (connection, mut requests)) = (Arc::default(), connect(PART).await);
+        let mut body = ask(connection, &idle).await;
+        assert!(body.frame().await.unwrap().is_ok());
+        drop(body);
+        assert_eq!(requests.recv().await, Some(1), "the server sees the end");
+        assert!(idle.take().is_none());
+    }
+
+    #[tokio::test]
+    async fn a_connection_that_the_server_closes_is_not_used_again() {
+        let (idle, (connection, mut requests)) = (Arc::default(), connect(LAST).await);
+        let body = ask(connection, &idle).await;
+        assert_eq!(body.collect().await.unwrap().to_bytes(), "ok");
+        assert_eq!(requests.recv().await, Some(1));
+        assert!(idle.take().is_none());
+    }
+
+    #[tokio::test]
+    async fn a_connection_that_nobody_uses_is_closed() {
+        let (idle, (connection, mut requests)) = (Arc::default(), connect(WHOLE).await);
+        ask(connection, &idle).await.collect().await.unwrap();
+        tokio::time::pause();
+        tokio::time::advance(IDLE_TIMEOUT).await;
+        tokio::time::resume();
+        assert_eq!(requests.recv().await, Some(1));
+        assert!(idle.take().is_none() && !idle.kept().is_swept);
     }
 }
