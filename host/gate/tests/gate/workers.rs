@@ -54,7 +54,7 @@ struct Broken;
 
 impl Service for Broken {
     async fn serve(&self, _: ClientStream, _: Arc<Connection>, _: CancellationToken) {
-        std::panic::panic_any("for a test")
+        std::panic::resume_unwind(Box::new("for a test"))
     }
 }
 
