@@ -55,6 +55,8 @@ fn main() {
     }
     let bench = Bench::from_arguments();
     let effort = bench.of((9, Duration::from_secs(3)), (5, Duration::from_millis(800)));
+    // Before this program keeps to one core: the figures tell how many there are.
+    let mut figures = Figures::new("handshake");
     stay_on("1");
     let strangers = Strangers::new(pki::valid());
     let (setup, certified) = (servers::prepare(&strangers), Arc::new(Certified::of(&strangers)));
@@ -62,7 +64,6 @@ fn main() {
         let load = Load::new(server.address, &certified);
         Subject { name, server, load, rounds: Vec::new() }
     };
-    let mut figures = Figures::new("handshake");
 
     let mut subjects = [
         subject("rustls, its own verifier", servers::native(&setup, "0")),
