@@ -6,11 +6,10 @@
 #![allow(clippy::expect_used, clippy::panic, reason = "a bench that cannot be set up ends")]
 
 use std::fs::File;
-use std::io::{BufRead as _, BufReader, Read, Write};
+use std::io::{BufRead as _, BufReader};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use portcullis_pki::Profile;
@@ -19,13 +18,13 @@ use portcullis_tests::gate::{Setup, components};
 use portcullis_tests::pki::{self, Identity};
 use portcullis_tests::process::Process;
 use portcullis_tests::raw::{self, Dialer};
+use portcullis_tests::server;
 use serde_json::{Value, json};
 
 const CLIENTS: usize = 64;
 const WARM_UP: Duration = Duration::from_millis(300);
 const ROUND: Duration = Duration::from_secs(3);
 const IDLE_CONNECTIONS: usize = 500;
-const ANSWER: &str = r#"{"jsonrpc":"2.0","id":7,"result":{"content":[{"type":"text","text":"Tue Nov 24 2026, 12:30 in Tokyo"}],"isError":false}}"#;
 
 /// A server to send requests to, and what came of it.
 struct Subject {
@@ -47,7 +46,7 @@ struct Round {
 
 fn main() {
     let bench = Bench::from_arguments();
-    let (upstream, setup, authority) = (serve(), Setup::new(), pki::root("Bench clients"));
+    let (upstream, setup, authority) = (server::start(), Setup::new(), pki::root("Bench clients"));
     setup.write("clients-ca.pem", authority.certificate_pem());
     let client = authority.issue(&Profile::client("bench", pki::valid())).expect("a certificate");
     let identity = Identity::write(setup.directory(), "bench", &client);
@@ -215,49 +214,6 @@ fn subject(
     let dialer = Dialer::at(address, &setup.ca(), identity);
     let process = Process::new(child.id());
     Subject { name, dialer, process, rounds: Vec::new(), _running: Running(child) }
-}
-
-/// A server that answers every request the same, as soon as it has read it.
-fn serve() -> SocketAddr {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-    let address = listener.local_addr().expect("an address");
-    let length = ANSWER.len();
-    let answer = format!(
-        "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n\r\n{ANSWER}"
-    );
-    let answer: Arc<[u8]> = answer.into_bytes().into();
-    std::thread::spawn(move || {
-        for stream in listener.incoming().flatten() {
-            let answer = Arc::clone(&answer);
-            std::thread::spawn(move || {
-                stream.set_nodelay(true).expect("a socket");
-                let mut reader = BufReader::new(&stream);
-                while read_request(&mut reader).is_some() {
-                    if (&stream).write_all(&answer).is_err() {
-                        return;
-                    }
-                }
-            });
-        }
-    });
-    address
-}
-
-fn read_request(reader: &mut BufReader<&TcpStream>) -> Option<()> {
-    let mut length = 0;
-    loop {
-        let mut line = String::new();
-        if reader.read_line(&mut line).ok()? == 0 {
-            return None;
-        }
-        if line == "\r\n" {
-            break;
-        }
-        if let Some(value) = line.to_ascii_lowercase().strip_prefix("content-length:") {
-            length = value.trim().parse().ok()?;
-        }
-    }
-    reader.read_exact(&mut vec![0; length]).ok()
 }
 
 /// The gate as it is released.

@@ -34,10 +34,10 @@ impl Bench {
     }
 
     /// Prints what was found, and writes it where it was asked for.
-    pub fn finish(self, figures: &Figures) {
+    pub fn finish(&self, figures: &Figures) {
         println!("{}", figures.text());
-        if let Some(path) = self.json {
-            figures.write(&path).expect("a file that can be written");
+        if let Some(path) = &self.json {
+            figures.write(path).expect("a file that can be written");
         }
     }
 }

@@ -62,14 +62,16 @@ impl Identity {
     /// Writes what was issued, under this name.
     #[must_use]
     pub fn write(directory: &Path, name: &str, issued: &Issued) -> Self {
-        let identity = Self::paths(directory, name);
+        let identity = Self::at(directory, name);
         write_public(&identity.certificate, &issued.certificate_pem).expect("a certificate's file");
         write_public(&identity.chain, &issued.chain_pem).expect("a chain's file");
         write_private(&identity.key, &issued.key_pem).expect("a key's file");
         identity
     }
 
-    fn paths(directory: &Path, name: &str) -> Self {
+    /// Where [`Identity::write`] puts the files.
+    #[must_use]
+    pub fn at(directory: &Path, name: &str) -> Self {
         let file = |end: &str| directory.join(format!("client-{name}{end}"));
         Self { certificate: file(".pem"), chain: file("-chain.pem"), key: file(".key") }
     }

@@ -69,6 +69,25 @@ impl Dialer {
         Raw { stream: StreamOwned::new(tls, tcp), unread: String::new() }
     }
 
+    /// Connects, and does its part of the handshake. Who is refused learns it when it reads.
+    #[must_use]
+    pub fn connect_fully(&self) -> Raw {
+        let mut raw = self.connect();
+        let StreamOwned { conn, sock } = &mut raw.stream;
+        while conn.is_handshaking() {
+            conn.complete_io(sock).expect("a gate that answers");
+        }
+        raw
+    }
+
+    /// Whether a connection of its own is let in: whether anything that it asks is answered.
+    #[must_use]
+    pub fn is_let_in(&self) -> bool {
+        let Raw { mut stream, .. } = self.connect();
+        let asked = stream.write_all(b"GET / HTTP/1.1\r\nhost: gate\r\n\r\n");
+        asked.is_ok() && stream.read(&mut [0; 1024]).is_ok_and(|length| length > 0)
+    }
+
     /// Opens a session on a connection of its own: its id.
     #[must_use]
     pub fn initialize(&self, path: &str) -> String {

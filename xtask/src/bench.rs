@@ -10,14 +10,15 @@ use crate::figures::{self, Figures};
 use crate::{build, chart, components, peers};
 
 /// What can be measured: the benches of the packages below.
-const BENCHES: [&str; 6] = ["decide", "handshake", "proxy", "rejudge", "replay", "revocation"];
+const BENCHES: [&str; 8] =
+    ["decide", "handshake", "load", "proxy", "rejudge", "replay", "revocation", "start"];
 /// Always together, so that everything beneath them is compiled once.
 const PACKAGES: [&str; 4] = ["--package", "portcullis", "--package", "portcullis-tests"];
 
 /// What to measure, and where to write what comes of it.
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
-    /// What to measure: `decide`, `handshake`, `proxy`, `rejudge`, `replay` or `revocation`; all by default
+    /// What to measure, one of the benches by name; all by default
     name: Option<String>,
     /// Measure for a short time: all of them in two minutes
     #[arg(long)]
@@ -72,7 +73,7 @@ fn measure(name: &str, quick: bool, path: &Path) -> Result<()> {
     if ["handshake", "proxy"].contains(&name) {
         peers::ensure_nginx()?;
     }
-    if ["handshake", "proxy", "rejudge"].contains(&name) {
+    if ["handshake", "load", "proxy", "rejudge", "start"].contains(&name) {
         let status = build::cargo(&["build", "--release"]).args(PACKAGES).status();
         ensure!(status.context("cannot run cargo")?.success(), "cargo could not build the gate");
     }
