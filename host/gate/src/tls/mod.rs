@@ -34,7 +34,9 @@ use crate::judge::{Examiner, Judgement};
 use crate::options::{GateOptions, Resumption};
 
 /// A client's connection after the handshake, as the library has it.
-pub(crate) type TlsStream = tokio_rustls::server::TlsStream<TcpStream>;
+/// Boxed: it is a kilobyte, and every future on its way to the service would hold it anew, for as long as the client is
+/// there.
+pub(crate) type TlsStream = Box<tokio_rustls::server::TlsStream<TcpStream>>;
 
 /// Sessions kept for resumption; the oldest goes first. One holds the client's certificates,
 /// which rustls bounds at 64 KiB in all.
@@ -159,7 +161,10 @@ impl Handshaker {
             Err(error) => return Err(Failure::of(&error)),
         };
         let accept = start.into_stream(config).into_fallible();
-        accept.await.map_err(|(error, tcp)| Failure::after_hello(&error, tcp))
+        match accept.await {
+            Ok(stream) => Ok(Box::new(stream)),
+            Err((error, tcp)) => Err(Failure::after_hello(&error, tcp)),
+        }
     }
 
     /// The configuration for one connection: a verifier has no other way to know which connection
