@@ -8,6 +8,7 @@ mod known;
 mod load;
 mod mistake;
 pub mod time;
+mod together;
 
 pub use chain::{
     AnyGroup, AssetSource, ChainStep, FromWorkloadApi, MadeAsset, Mode, PolicySection, TrustBundles,

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use portcullis_engine::{
-    Asset, Chain, Engine, Member, Policy, PolicyLimits, PolicySource, Revocation, Step, with_causes,
+    Asset, Chain, Engine, LoadError, Member, Policy, PolicyLimits, PolicySource, Revocation, Step,
+    with_causes,
 };
 use portcullis_source::Source;
 use serde_json::Value;
@@ -16,6 +17,7 @@ use crate::chain::{AssetSource, ChainStep, MadeAsset, Mode, PolicySection, Trust
 use crate::document::Document;
 use crate::known::KnownPolicies;
 use crate::mistake::Mistake;
+use crate::together;
 
 const MAXIMUM_COMPONENT_BYTES: u64 = 64 * 1024 * 1024;
 const MAXIMUM_ASSET_BYTES: u64 = 16 * 1024 * 1024;
@@ -110,9 +112,7 @@ pub fn load_chain(
 ) -> Result<(Chain, Vec<String>), Mistake> {
     source.layers.iter().try_for_each(|layer| check_names(source, layer))?;
     let loader = Loader { source, engine };
-    let steps =
-        source.chain.iter().map(|step| loader.step(step)).collect::<Result<_, Mistake>>()?;
-    let chain = Chain::new(steps, revocation)
+    let chain = Chain::new(loader.steps()?, revocation)
         .map_err(|error| source.document.mistake_in("chain", "chain", &error.to_string()))?;
     let mut warnings = pins_alone(&chain);
     warnings.extend(federated_anchors(source, &chain));
@@ -190,30 +190,63 @@ struct Loader<'a> {
 type Sections<'a> = Vec<(&'a Layer<'a>, &'a PolicySection)>;
 
 impl Loader<'_> {
-    fn step(&self, step: &Spanned<ChainStep>) -> Result<Step, Mistake> {
-        match step.get_ref() {
-            ChainStep::Any(group) => {
-                let members = group.any.iter().map(|name| self.member(step, name));
-                Ok(Step::Any(members.collect::<Result<_, _>>()?))
+    /// First all that is read, and then every policy of it, side by side.
+    fn steps(&self) -> Result<Vec<Step>, Mistake> {
+        let chain = self.source.chain;
+        let named = || {
+            chain
+                .iter()
+                .flat_map(|step| step.get_ref().names().iter().map(move |name| (step, name)))
+        };
+        let sources = named().map(|(step, name)| self.policy_source(step, name));
+        let sources = sources.collect::<Result<Vec<_>, _>>()?;
+        let names: Vec<&str> = named().map(|(_, name)| name.as_str()).collect();
+        let (engine, known) = (self.engine, self.source.known);
+        let loaded = together::load(&names, sources, |source| match known.find(engine, &source) {
+            Some(policy) => Ok(policy),
+            None => known.load(engine, source),
+        });
+        let mut members =
+            named().zip(loaded).map(|((step, name), loaded)| self.member(step, name, loaded));
+        let mut steps = Vec::new();
+        for step in chain {
+            let of_step = members.by_ref().take(step.get_ref().names().len());
+            match step.get_ref() {
+                ChainStep::Any(_) => steps.push(Step::Any(of_step.collect::<Result<_, _>>()?)),
+                ChainStep::One(_) => {
+                    for member in of_step {
+                        steps.push(Step::One(member?));
+                    }
+                }
             }
-            ChainStep::One(name) => Ok(Step::One(self.member(step, name)?)),
         }
+        Ok(steps)
     }
 
-    fn member(&self, step: &Spanned<ChainStep>, name: &str) -> Result<Member, Mistake> {
+    fn policy_source(
+        &self,
+        step: &Spanned<ChainStep>,
+        name: &str,
+    ) -> Result<PolicySource, Mistake> {
         let sections = self.source.sections(name);
-        let source = PolicySource {
+        Ok(PolicySource {
             name: name.to_owned(),
             component: self.component(step, name, &sections)?,
             settings: settings(&sections).to_string(),
             assets: self.assets(name, &sections)?,
             limits: limits(&sections),
-        };
+        })
+    }
+
+    fn member(
+        &self,
+        step: &Spanned<ChainStep>,
+        name: &str,
+        loaded: Result<Arc<Policy>, LoadError>,
+    ) -> Result<Member, Mistake> {
+        let sections = self.source.sections(name);
         let shadow = last(&sections, |section| section.mode) == Some(Mode::Shadow);
-        if let Some(policy) = self.source.known.find(self.engine, &source) {
-            return Ok(Member { policy, shadow });
-        }
-        let policy = self.source.known.load(self.engine, source).map_err(|error| {
+        let policy = loaded.map_err(|error| {
             let problem = with_causes(&error);
             match sections.first() {
                 Some((layer, _)) => layer.mistake(name, &problem),
