@@ -39,7 +39,7 @@ pub fn certs_only(certificates: &[&[u8]]) -> Result<Vec<u8>, NotCertsOnly> {
     message(choices).map_err(malformed)
 }
 
-/// Without CRLs: an empty set of them, as openssl writes it, is more than some clients can read.
+/// The field of CRLs is optional (RFC 5652, 5.1), and there are none.
 fn message(choices: Vec<CertificateChoices>) -> der::Result<Vec<u8>> {
     let signed = SignedData {
         version: CmsVersion::V1,

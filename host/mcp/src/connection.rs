@@ -19,7 +19,8 @@ impl Service for McpService {
         let Some(callers) = Callers::of(&connection) else {
             return tracing::error!(conn.id = connection.id, "a connection without a certificate");
         };
-        self.serve_callers(stream, || callers.current(), shutdown).await;
+        let alpn = connection.alpn.as_deref();
+        self.serve_callers(stream, alpn, || callers.current(), shutdown).await;
     }
 
     fn expelled(&self, connection: &Connection) {

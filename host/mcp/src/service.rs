@@ -118,13 +118,15 @@ impl McpService {
     ) where
         IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
-        self.serve_callers(io, || Arc::clone(&caller), shutdown).await;
+        self.serve_callers(io, None, || Arc::clone(&caller), shutdown).await;
     }
 
-    /// As [`Self::serve_connection`], with a caller that is asked for at each request.
+    /// As [`Self::serve_connection`], with the application protocol that TLS agreed on, if any, and a caller that is asked
+    /// for at each request.
     pub(crate) async fn serve_callers<IO>(
         &self,
         io: IO,
+        alpn: Option<&str>,
         caller: impl Fn() -> Arc<Caller>,
         shutdown: CancellationToken,
     ) where
@@ -149,7 +151,7 @@ impl McpService {
                 })
             }
         });
-        let builder = http(options);
+        let builder = http(options, alpn);
         let io = TokioIo::new(Unstalled::new(io, options.write_timeout));
         let mut connection = pin!(builder.serve_connection(io, service));
         let first_request = async {
@@ -277,8 +279,14 @@ async fn read(body: Incoming, options: &Options) -> Result<Bytes, Response<Body>
     }
 }
 
-fn http(options: &Options) -> Builder<TokioExecutor> {
+/// Without an agreement, the client's first bytes tell the version. Waiting for them costs each connection a second buffer.
+fn http(options: &Options, alpn: Option<&str>) -> Builder<TokioExecutor> {
     let mut builder = Builder::new(TokioExecutor::new());
+    builder = match alpn {
+        Some("h2") => builder.http2_only(),
+        Some("http/1.1") => builder.http1_only(),
+        _ => builder,
+    };
     builder
         .http1()
         .timer(TokioTimer::new())
