@@ -246,7 +246,7 @@ impl LiveConnections {
         }
     }
 
-    /// Takes what the judge has said, after so long.
+    /// Takes what the judge has said, after so much time of a processor.
     fn conclude(
         &self,
         task: &Task,
