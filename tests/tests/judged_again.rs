@@ -145,7 +145,7 @@ impl House {
     /// Waits until these have been closed, and asserts that the log says why, that the server behind the gate is rid of
     /// them, and that all others hear what it says.
     #[track_caller]
-    fn assert_leave(&mut self, number: usize, (cause, code): (&str, &str)) {
+    fn assert_leave(&mut self, number: usize, (expected, code): (&[&str], &str)) {
         let (gone, _) = self.crowd.next_to_leave(GROUP);
         assert_eq!(gone, group(number).collect::<BTreeSet<_>>());
         let (mut serials, mut causes) = (BTreeSet::new(), BTreeSet::new());
@@ -158,7 +158,7 @@ impl House {
         let hexadecimal = |client| data_encoding::HEXLOWER.encode(&serial(client));
         assert_eq!(serials, group(number).map(hexadecimal).collect());
         // Who was about to be judged again for the change before is judged for this one as well.
-        assert!(causes.contains(cause), "{causes:?}");
+        assert!(expected.iter().any(|&cause| causes.contains(cause)), "{causes:?}");
         self.streams.wait_until_open(self.crowd.present().len());
         self.streams.say(code);
         self.crowd.all_hear(code);
@@ -200,20 +200,21 @@ fn a_hundred_of_a_thousand_clients_go_at_each_change_and_the_others_hear_on() {
 
     let list = crl(&house.listing, 2, group(LISTED));
     house.gate.setup().write("listing.crl", list);
-    house.assert_leave(LISTED, ("revocation", "revoked"));
+    house.assert_leave(LISTED, (&["revocation"], "revoked"));
 
     house.all_asked_about_are_revoked.store(true, Ordering::SeqCst);
-    house.assert_leave(ASKED_ABOUT, ("revocation", "revoked"));
+    // Short answers end as soon as others can be had, and with them the verdicts.
+    house.assert_leave(ASKED_ABOUT, (&["revocation", "expiry"], "revoked"));
 
     let end = Some(now() + PIN_SECONDS);
     let pins = pins(&house.clients, |client| !is_of(UNPINNED)(client), end);
     house.gate.setup().write("pins.txt", pins);
-    house.assert_leave(UNPINNED, ("policies", "not-pinned"));
+    house.assert_leave(UNPINNED, (&["policies"], "not-pinned"));
 
     house.gate.setup().write("anchors.pem", house.listing.certificate_pem());
-    house.assert_leave(UNTRUSTED, ("policies", "unknown-issuer"));
+    house.assert_leave(UNTRUSTED, (&["policies"], "unknown-issuer"));
 
-    house.assert_leave(EXPIRING, ("expiry", "pin-expired"));
+    house.assert_leave(EXPIRING, (&["expiry"], "pin-expired"));
 
     let bundle = format!("spiffe://example.org\n{}", house.listing.certificate_pem());
     house.gate.setup().write("bundles.pem", bundle);
@@ -223,7 +224,7 @@ fn a_hundred_of_a_thousand_clients_go_at_each_change_and_the_others_hear_on() {
         .replace("pins = \"pins.txt\"", "bundles = \"bundles.pem\"")
         .replace("principal = \"label\"", "patterns = [\"spiffe://example.org/client/*\"]");
     house.gate.setup().write("portcullis.toml", config);
-    house.assert_leave(FORMER, ("policies", "spiffe-id-not-allowed"));
+    house.assert_leave(FORMER, (&["policies"], "spiffe-id-not-allowed"));
 
     let metrics = house.gate.scraped();
     assert!(metrics.contains("portcullis_connections 400\n"), "{metrics}");

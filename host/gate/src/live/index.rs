@@ -133,9 +133,10 @@ impl Index {
         let id = task.connection.id;
         let Some(entry) = self.entries.get_mut(&id) else { return };
         entry.judged = None;
-        // If it is in line again already, it has waited since before that.
-        let line = entry.wanted.map_or(task.wanted.line, |again| again.line.min(task.wanted.line));
-        entry.wanted = Some(Wanted { line, ..task.wanted });
+        // If it is in line again already, it has waited since before that, and that change is the later one.
+        let again = entry.wanted.unwrap_or(task.wanted);
+        let line = again.line.min(task.wanted.line);
+        entry.wanted = Some(Wanted { line, cause: again.cause, ..task.wanted });
         self.put_off.push(id);
     }
 
@@ -305,6 +306,18 @@ mod tests {
         index.want(1, wanted(Line::Possible));
         index.keep(1, None, None);
         assert_eq!(all(&mut index), [1]);
+    }
+
+    #[test]
+    fn a_change_while_a_client_is_judged_that_is_then_put_off_is_named() {
+        let mut index = index(&[(1, None)]);
+        index.want(1, wanted(Line::Expired));
+        let task = index.next(|_| true).expect("a task");
+        index.want(1, Wanted { cause: Cause::Revocation, ..wanted(Line::Certain) });
+        index.put_off(&task);
+        let again = index.next(|_| true).expect("a task");
+        let expected = Wanted { cause: Cause::Revocation, line: Line::Certain, ..task.wanted };
+        assert_eq!(again.wanted, expected);
     }
 
     #[test]
