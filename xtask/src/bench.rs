@@ -20,7 +20,7 @@ const PACKAGES: [&str; 4] = ["--package", "portcullis", "--package", "portcullis
 pub struct Arguments {
     /// What to measure, one of the benches by name; all by default
     name: Option<String>,
-    /// Measure for a short time: all of them in two minutes
+    /// Measure for a short time
     #[arg(long)]
     quick: bool,
     /// Where to write the figures as JSON; those of all benches go into target/bench/figures.json by default
