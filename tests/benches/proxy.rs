@@ -5,21 +5,21 @@
 //! ratios, not the microseconds. Both write a line about each request into a file.
 #![allow(clippy::expect_used, clippy::panic, reason = "a bench that cannot be set up ends")]
 
-use std::fs::File;
-use std::io::{BufRead as _, BufReader};
+use std::any::Any;
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use portcullis_pki::Profile;
 use portcullis_tests::bench::{Bench, Figures, Spread, Table};
-use portcullis_tests::gate::{Setup, components};
+use portcullis_tests::gate::Setup;
 use portcullis_tests::pki::{self, Identity};
 use portcullis_tests::process::Process;
 use portcullis_tests::raw::{self, Dialer};
+use portcullis_tests::released::Released;
 use portcullis_tests::server;
-use serde_json::{Value, json};
+use serde_json::json;
 
 const CLIENTS: usize = 64;
 const WARM_UP: Duration = Duration::from_millis(300);
@@ -32,11 +32,12 @@ struct Subject {
     dialer: Dialer,
     process: Process,
     rounds: Vec<Round>,
-    _running: Running,
+    /// What ends with this.
+    _running: Box<dyn Any>,
 }
 
-/// A process that ends with this.
-struct Running(Child);
+/// nginx, which ends with this.
+struct Nginx(Child);
 
 struct Round {
     per_second: f64,
@@ -147,22 +148,9 @@ fn gate(setup: &Setup, upstream: SocketAddr, identity: &Identity) -> Subject {
          [limits]\nrequests-per-second = 1000000\nrequests-in-flight = 1000\n[servers.bench]\nurl = \"http://{upstream}/mcp\"\n"
     );
     setup.write("portcullis.toml", config);
-    let log = File::create(setup.path("gate.log")).expect("a file");
-    let mut child = Command::new(binary())
-        .args(["run", "--format", "json", "--log-format", "json", "--config"])
-        .arg(setup.path("portcullis.toml"))
-        .arg("--plugins")
-        .arg(components())
-        .stdout(Stdio::piped())
-        .stderr(log)
-        .spawn()
-        .expect("the gate, which `cargo xtask bench proxy` builds");
-    let mut line = String::new();
-    let stdout = child.stdout.take().expect("a pipe");
-    BufReader::new(stdout).read_line(&mut line).expect("a line");
-    let said: Value = serde_json::from_str(&line).expect("a gate that listens");
-    let address = said["address"].as_str().and_then(|text| text.parse().ok()).expect("an address");
-    subject("gate", child, address, setup, identity)
+    let gate = Released::start(setup, None);
+    let (address, process) = (gate.address(), gate.process());
+    subject("gate", address, process, Box::new(gate), setup, identity)
 }
 
 fn nginx(setup: &Setup, upstream: SocketAddr, identity: &Identity) -> Subject {
@@ -201,25 +189,20 @@ fn nginx(setup: &Setup, upstream: SocketAddr, identity: &Identity) -> Subject {
     while TcpStream::connect(address).is_err() {
         std::thread::sleep(Duration::from_millis(10));
     }
-    subject("nginx", child, address, setup, identity)
+    let process = Process::new(child.id());
+    subject("nginx", address, process, Box::new(Nginx(child)), setup, identity)
 }
 
 fn subject(
     name: &'static str,
-    child: Child,
     address: SocketAddr,
+    process: Process,
+    running: Box<dyn Any>,
     setup: &Setup,
     identity: &Identity,
 ) -> Subject {
     let dialer = Dialer::at(address, &setup.ca(), identity);
-    let process = Process::new(child.id());
-    Subject { name, dialer, process, rounds: Vec::new(), _running: Running(child) }
-}
-
-/// The gate as it is released.
-fn binary() -> PathBuf {
-    let debug = components().parent().expect("a folder").to_owned();
-    debug.join("release").join(format!("portcullis{}", std::env::consts::EXE_SUFFIX))
+    Subject { name, dialer, process, rounds: Vec::new(), _running: running }
 }
 
 fn program() -> &'static Path {
@@ -227,7 +210,7 @@ fn program() -> &'static Path {
     if there.exists() { there } else { Path::new("nginx") }
 }
 
-impl Drop for Running {
+impl Drop for Nginx {
     fn drop(&mut self) {
         // Its workers end with nginx only if it is asked to.
         let number = self.0.id().to_string();

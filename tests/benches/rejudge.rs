@@ -2,24 +2,20 @@
 //! how many calls others make in the second after the change against the second before. `cargo xtask bench rejudge` runs it.
 #![allow(clippy::expect_used, clippy::panic, reason = "a bench that cannot be set up ends")]
 
-use std::fs::File;
-use std::io::{BufRead as _, BufReader};
-use std::net::SocketAddr;
 use std::ops::Range;
-use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use portcullis_pki::{Authority, Issued, Profile, RevocationList, RevocationReason, Revoked};
+use portcullis_pki::{Authority, Issued, Profile};
 use portcullis_tests::bench::{Bench, Figures, Spread, Table};
-use portcullis_tests::crowd::{Crowd, Streams};
-use portcullis_tests::gate::{Setup, components, target};
-use portcullis_tests::pki::{self, Identity, now};
+use portcullis_tests::crowd::{self, Crowd, Streams};
+use portcullis_tests::gate::Setup;
+use portcullis_tests::pki::{self, Identity};
 use portcullis_tests::raw::{self, Dialer};
-use serde_json::{Value, json};
+use portcullis_tests::released::Released;
+use serde_json::json;
 
 const CLIENTS: usize = 1000;
 const GROUP: usize = 100;
@@ -46,9 +42,9 @@ fn main() {
     setup.write("clients-ca.pem", authority.certificate_pem());
     publish(&setup, &authority, 0..0);
     pin(&setup, &clients);
-    let gate = Gate::start(&setup, &streams);
+    let gate = start(&setup, &streams);
     let crowd = &clients[..CLIENTS];
-    let mut crowd = Crowd::gather(gate.address, &setup.ca(), crowd, "/streams/mcp");
+    let mut crowd = Crowd::gather(gate.address(), &setup.ca(), crowd, "/streams/mcp");
     let calls = Calls::start(&setup, &gate, &clients[CLIENTS..]);
 
     let (mut lists, mut pins) = (Rounds::default(), Rounds::default());
@@ -84,13 +80,8 @@ fn main() {
     bench.finish(&figures);
 }
 
-fn serial(client: usize) -> Vec<u8> {
-    let byte = |of: usize| u8::try_from(of % 256).expect("a byte");
-    vec![1, byte(client / 256), byte(client)]
-}
-
 fn issue(authority: &Authority, client: usize) -> Issued {
-    let serial_number = Some(serial(client));
+    let serial_number = Some(crowd::serial(client));
     let profile = Profile::client(&format!("client {client}"), pki::valid());
     authority.issue(&Profile { serial_number, ..profile }).expect("a certificate")
 }
@@ -98,19 +89,7 @@ fn issue(authority: &Authority, client: usize) -> Issued {
 /// A CRL with these clients.
 fn publish(setup: &Setup, authority: &Authority, clients: Range<usize>) {
     let number = u64::try_from(clients.end).expect("a number") + 1;
-    let revoked = clients.map(|client| Revoked {
-        serial_number: serial(client),
-        at: now() - 1,
-        reason: RevocationReason::Unspecified,
-    });
-    let list = RevocationList {
-        number,
-        this_update: now() - 1,
-        next_update: now() + 24 * 60 * 60,
-        revoked: revoked.collect(),
-    };
-    let list = authority.revocation_list(&list).expect("a CRL");
-    replace(setup, "clients.crl", &list.pem);
+    replace(setup, "clients.crl", &crowd::crl(authority, number, clients));
 }
 
 /// A list of these clients' certificates.
@@ -132,12 +111,12 @@ struct Calls {
 }
 
 impl Calls {
-    fn start(setup: &Setup, gate: &Gate, callers: &[Issued]) -> Self {
+    fn start(setup: &Setup, gate: &Released, callers: &[Issued]) -> Self {
         let (count, ended) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicBool::new(false)));
         let callers = callers.iter().enumerate().map(|(number, caller)| {
             let name = format!("caller-{number}");
             let identity = Identity::write(setup.directory(), &name, caller);
-            let dialer = Dialer::at(gate.address, &setup.ca(), &identity);
+            let dialer = Dialer::at(gate.address(), &setup.ca(), &identity);
             let (count, ended) = (Arc::clone(&count), Arc::clone(&ended));
             std::thread::spawn(move || {
                 let mut connection = dialer.connect();
@@ -174,17 +153,10 @@ impl Drop for Calls {
     }
 }
 
-/// The gate as it is released. Ends with this.
-struct Gate {
-    child: Child,
-    address: SocketAddr,
-}
-
-impl Gate {
-    fn start(setup: &Setup, streams: &Streams) -> Self {
-        let url = streams.url();
-        let config = format!(
-            r#"
+fn start(setup: &Setup, streams: &Streams) -> Released {
+    let url = streams.url();
+    let config = format!(
+        r#"
             chain = ["ca-chain", "revocation", "pin-list"]
             [listen]
             address = "127.0.0.1:0"
@@ -205,34 +177,7 @@ impl Gate {
             [servers.streams]
             url = "{url}"
             "#
-        );
-        setup.write("portcullis.toml", config);
-        let log = File::create(setup.path("gate.log")).expect("a file");
-        let mut child = Command::new(binary())
-            .args(["run", "--format", "json", "--log-format", "json", "--config"])
-            .arg(setup.path("portcullis.toml"))
-            .arg("--plugins")
-            .arg(components())
-            .stdout(Stdio::piped())
-            .stderr(log)
-            .spawn()
-            .expect("the gate, which `cargo xtask bench rejudge` builds");
-        let mut line = String::new();
-        let stdout = child.stdout.take().expect("a pipe");
-        BufReader::new(stdout).read_line(&mut line).expect("a line");
-        let said: Value = serde_json::from_str(&line).expect("a gate that listens");
-        let address = said["address"].as_str().and_then(|text| text.parse().ok());
-        Self { child, address: address.expect("an address") }
-    }
-}
-
-impl Drop for Gate {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-fn binary() -> PathBuf {
-    target().join("release").join(format!("portcullis{}", std::env::consts::EXE_SUFFIX))
+    );
+    setup.write("portcullis.toml", config);
+    Released::start(setup, None)
 }

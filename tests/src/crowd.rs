@@ -2,12 +2,13 @@
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
+use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use portcullis_pki::Issued;
+use portcullis_pki::{Authority, Issued, RevocationList, RevocationReason, Revoked};
 use rustls::{ClientConfig, RootCertStore};
 use rustls_pki_types::pem::PemObject as _;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName};
@@ -16,6 +17,8 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::Runtime;
 use tokio::sync::{Semaphore, broadcast, mpsc};
 use tokio_rustls::TlsConnector;
+
+use crate::pki::now;
 
 /// Long enough for any machine: who waits so long waits for something that does not come.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -46,6 +49,30 @@ pub struct Crowd {
 enum News {
     Ended(usize, Instant),
     Heard(usize, String),
+}
+
+/// The serial number of a client's certificate, by the client's own number: one of up to 65,536.
+#[must_use]
+pub fn serial(client: usize) -> Vec<u8> {
+    let byte = |of: usize| u8::try_from(of % 256).expect("a byte");
+    vec![1, byte(client / 256), byte(client)]
+}
+
+/// A CRL of this number with the certificates of these clients, as PEM.
+#[must_use]
+pub fn crl(authority: &Authority, number: u64, clients: Range<usize>) -> String {
+    let revoked = clients.map(|client| Revoked {
+        serial_number: serial(client),
+        at: now() - 1,
+        reason: RevocationReason::Unspecified,
+    });
+    let list = RevocationList {
+        number,
+        this_update: now() - 1,
+        next_update: now() + 24 * 60 * 60,
+        revoked: revoked.collect(),
+    };
+    authority.revocation_list(&list).expect("a CRL").pem
 }
 
 impl Default for Streams {

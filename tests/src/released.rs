@@ -43,13 +43,8 @@ impl Released {
             .stderr(log)
             .spawn()
             .expect("the gate, which `cargo xtask bench` builds");
-        let mut line = String::new();
-        let stdout = child.stdout.take().expect("a pipe");
-        BufReader::new(stdout).read_line(&mut line).expect("a line");
-        let ready = start.elapsed();
-        let said: Value = serde_json::from_str(&line).expect("a gate that listens");
-        let address = said["address"].as_str().and_then(|text| text.parse().ok());
-        Self { child, address: address.expect("an address"), ready }
+        let address = address_told(&mut child);
+        Self { child, address, ready: start.elapsed() }
     }
 
     /// Where clients connect to.
@@ -76,6 +71,17 @@ impl Drop for Released {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// Where a server listens, which it prints as JSON once it does. Takes the child's standard output.
+#[must_use]
+pub fn address_told(child: &mut Child) -> SocketAddr {
+    let mut line = String::new();
+    let stdout = child.stdout.take().expect("a pipe");
+    BufReader::new(stdout).read_line(&mut line).expect("a line");
+    let said: Value = serde_json::from_str(&line).expect("a server that listens");
+    let address = said["address"].as_str().and_then(|text| text.parse().ok());
+    address.expect("an address")
 }
 
 fn binary() -> PathBuf {

@@ -8,11 +8,9 @@ use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use portcullis_pki::{
-    AltName, Authority, Issued, Profile, RevocationList, RevocationReason, Revoked,
-};
+use portcullis_pki::{AltName, Authority, Issued, Profile};
 use portcullis_tests::client::{VERSIONS, s_client};
-use portcullis_tests::crowd::{Crowd, Streams};
+use portcullis_tests::crowd::{Crowd, Streams, crl, serial};
 use portcullis_tests::gate::{Gate, Setup};
 use portcullis_tests::pki::{self, Identity, now};
 use portcullis_tests::process::Process;
@@ -47,10 +45,6 @@ fn is_of(number: usize) -> impl Fn(&usize) -> bool {
     move |client| group(number).contains(client)
 }
 
-fn serial(client: usize) -> Vec<u8> {
-    vec![1, u8::try_from(client / 256).unwrap(), u8::try_from(client % 256).unwrap()]
-}
-
 /// The same whether a pin or a certificate says so.
 fn principal(client: usize) -> String {
     let kind = if is_of(FORMER)(&client) { "former" } else { "client" };
@@ -64,21 +58,6 @@ fn issue(authority: &Authority, client: usize) -> Issued {
         ..Profile::client(&format!("client {client}"), pki::valid())
     };
     authority.issue(&profile).unwrap()
-}
-
-fn crl(authority: &Authority, number: u64, clients: Range<usize>) -> String {
-    let revoked = clients.map(|client| Revoked {
-        serial_number: serial(client),
-        at: now() - 1,
-        reason: RevocationReason::Unspecified,
-    });
-    let list = RevocationList {
-        number,
-        this_update: now() - 1,
-        next_update: now() + 24 * 60 * 60,
-        revoked: revoked.collect(),
-    };
-    authority.revocation_list(&list).unwrap().pem
 }
 
 /// Pins of these clients; those of one group end at a time.

@@ -1,7 +1,6 @@
 //! The servers, each a process of its own on one core or two, with the same certificates, without resumption and without a
 //! log of accesses.
 
-use std::io::{BufRead as _, BufReader};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -12,8 +11,8 @@ use portcullis_pki::{RevocationList, RevocationReason, Revoked};
 use portcullis_tests::gate::{Setup, components, target};
 use portcullis_tests::pki;
 use portcullis_tests::process::Process;
+use portcullis_tests::released::address_told;
 use portcullis_tests::strangers::Strangers;
-use serde_json::Value;
 
 const REVOKED: u64 = 1000;
 const PINS: u64 = 1000;
@@ -137,12 +136,8 @@ impl Server {
     /// One that prints where it listens, as JSON.
     fn that_tells(mut command: Command) -> Self {
         let mut child = command.stdout(Stdio::piped()).spawn().expect("a program that starts");
-        let mut line = String::new();
-        let stdout = child.stdout.take().expect("a pipe");
-        BufReader::new(stdout).read_line(&mut line).expect("a line");
-        let said: Value = serde_json::from_str(&line).expect("a server that listens");
-        let address = said["address"].as_str().and_then(|text| text.parse().ok());
-        Self { child, address: address.expect("an address") }
+        let address = address_told(&mut child);
+        Self { child, address }
     }
 
     /// One that was told where to listen.
